@@ -1,0 +1,1 @@
+"""What SQL is not for: density score, simulation, figures, report."""

@@ -1,0 +1,1 @@
+"""A seeded sky in the archives own shapes."""

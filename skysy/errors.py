@@ -1,0 +1,109 @@
+"""What can go wrong, as one tree; catch at the height you want.
+
+    SkysyError                     exit code 1
+    ├── UsageError                 exit code 2   the command's words do not fit
+    ├── WarehouseError             exit code 3
+    │   ├── WarehouseMissing                     no warehouse in that directory
+    │   ├── WarehouseLocked                      another process has it open
+    │   ├── WarehouseReadOnly                    the directory or file cannot be written
+    │   ├── WarehouseVersion                     made by another DuckDB or skysy layout
+    │   └── WarehouseDamaged                     not a DuckDB file, or its checksums fail
+    ├── LoadError                  exit code 4
+    │   ├── ContractError                        a column is missing, renamed or retyped
+    │   ├── ValueDamaged                         a value cannot be what the contract says
+    │   ├── FileDamaged                          cut, garbled or unreadable file
+    │   └── SourceChanged                        same name, other content than was loaded
+    ├── ModelError                 exit code 5
+    │   ├── SqlError                             a model does not parse or does not run
+    │   └── AuditFailed                          a model's rows break a promise
+    └── NotFound                   exit code 6   no such object, table, parameter
+
+Every error says what happened and where; `remedy` says what is safe and what to type next.
+"""
+
+from __future__ import annotations
+
+
+class SkysyError(Exception):
+    """A failure told in words, with the next step beside it."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, remedy: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.remedy = remedy
+
+
+class UsageError(SkysyError):
+    """The command's arguments do not fit together."""
+
+    exit_code = 2
+
+
+class WarehouseError(SkysyError):
+    """The warehouse file cannot be used as asked."""
+
+    exit_code = 3
+
+
+class WarehouseMissing(WarehouseError):
+    """There is no warehouse in that directory."""
+
+
+class WarehouseLocked(WarehouseError):
+    """Another process has the warehouse open."""
+
+
+class WarehouseReadOnly(WarehouseError):
+    """The warehouse cannot be written."""
+
+
+class WarehouseVersion(WarehouseError):
+    """The warehouse was made by a DuckDB or a skysy that this one cannot read."""
+
+
+class WarehouseDamaged(WarehouseError):
+    """The file is not a DuckDB database, or no longer a whole one."""
+
+
+class LoadError(SkysyError):
+    """Rows could not be brought in; nothing of that file was kept."""
+
+    exit_code = 4
+
+
+class ContractError(LoadError):
+    """A table does not have the columns that its contract promises."""
+
+
+class ValueDamaged(LoadError):
+    """A value cannot be what the contract says that it is."""
+
+
+class FileDamaged(LoadError):
+    """A file is cut, garbled or not of the format that its name says."""
+
+
+class SourceChanged(LoadError):
+    """A file of a name that is loaded already now has other content."""
+
+
+class ModelError(SkysyError):
+    """The science could not be built; the tables of the last build stand."""
+
+    exit_code = 5
+
+
+class SqlError(ModelError):
+    """A model's SQL does not parse or does not run."""
+
+
+class AuditFailed(ModelError):
+    """A model's rows break a promise that an audit states."""
+
+
+class NotFound(SkysyError):
+    """No such object, table, model or parameter."""
+
+    exit_code = 6

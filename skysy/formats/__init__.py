@@ -1,0 +1,1 @@
+"""Archive file formats written with units, UCDs and descriptions: Parquet, CSV, VOTable, FITS."""

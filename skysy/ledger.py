@@ -1,0 +1,159 @@
+"""The bookkeeping in schema `meta`: what was loaded from where, what was built from what, and when.
+
+    meta.warehouse   layout and versions this file was made with
+    meta.run         one row per command that wrote
+    meta.chunk       one row per file or request: source, checksum, rows asked and received, state
+    meta.contract    the columns that each raw table promises, and the spelling each was received in
+    meta.model       one row per built model: checksum of SQL and inputs, parameters, rows, seconds, versions
+    meta.parameter   the parameters of the last build
+    meta.audit       what each audit of the last build found
+
+Times are UTC. Rows of `meta.chunk` are written in the transaction that commits the rows they tell of.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import duckdb
+
+LAYOUT = 1
+"""Version of this layout; a warehouse of another one is not opened."""
+
+CHUNK_COLUMN = "_chunk_id"
+"""Column of every raw table that leads from a row to its meta.chunk."""
+
+_TABLES = """
+CREATE SCHEMA IF NOT EXISTS meta;
+CREATE TABLE meta.warehouse (
+    layout INTEGER, skysy_version VARCHAR, engine_version VARCHAR, storage_version VARCHAR, created_at TIMESTAMP);
+CREATE TABLE meta.run (
+    run_id BIGINT, command VARCHAR, arguments JSON, started_at TIMESTAMP, ended_at TIMESTAMP, state VARCHAR,
+    skysy_version VARCHAR, engine_version VARCHAR);
+CREATE TABLE meta.chunk (
+    chunk_id INTEGER, run_id BIGINT, release VARCHAR, table_name VARCHAR, service VARCHAR, source VARCHAR,
+    format VARCHAR, query VARCHAR, query_sha256 VARCHAR, expected_rows BIGINT, received_rows BIGINT, bytes BIGINT,
+    sha256 VARCHAR, content_hash VARCHAR, job_url VARCHAR, state VARCHAR, tries INTEGER, notes JSON,
+    started_at TIMESTAMP, ended_at TIMESTAMP);
+CREATE TABLE meta.contract (
+    release VARCHAR, table_name VARCHAR, column_index INTEGER, column_name VARCHAR, type VARCHAR, unit VARCHAR,
+    ucd VARCHAR, description VARCHAR, required BOOLEAN, contract_sha256 VARCHAR);
+CREATE TABLE meta.model (
+    model VARCHAR, release VARCHAR, kind VARCHAR, sql_sha256 VARCHAR, inputs JSON, parameters JSON,
+    fingerprint VARCHAR, rows BIGINT, content_hash VARCHAR, seconds DOUBLE, versions JSON, run_id BIGINT,
+    built_at TIMESTAMP);
+CREATE TABLE meta.parameter (
+    name VARCHAR, value VARCHAR, type VARCHAR, unit VARCHAR, description VARCHAR, origin VARCHAR, run_id BIGINT);
+CREATE TABLE meta.audit (
+    audit VARCHAR, severity VARCHAR, description VARCHAR, offenders BIGINT, sample JSON, run_id BIGINT,
+    ran_at TIMESTAMP);
+"""
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """One file or request, as meta.chunk tells it; `notes` holds counts such as NaN turned into NULL per column."""
+
+    chunk_id: int
+    release: str
+    table_name: str
+    service: str
+    source: str
+    format: str
+    expected_rows: int | None
+    received_rows: int
+    bytes: int
+    sha256: str
+    content_hash: str
+    notes: Mapping[str, Any]
+    started_at: datetime
+    query: str | None = None
+    query_sha256: str | None = None
+    job_url: str | None = None
+    state: str = "loaded"
+    tries: int = 1
+
+
+def now() -> datetime:
+    """The present, UTC, without a zone, as the ledger keeps it."""
+    return datetime.now(UTC).replace(tzinfo=None)
+
+
+def create(con: duckdb.DuckDBPyConnection, skysy_version: str, storage_version: str) -> None:
+    """Make the empty ledger in the connection's current database."""
+    con.execute(_TABLES)
+    con.execute(
+        "INSERT INTO meta.warehouse VALUES (?, ?, ?, ?, ?)",
+        [LAYOUT, skysy_version, duckdb.__version__, storage_version, now()],
+    )
+
+
+def layout(con: duckdb.DuckDBPyConnection) -> int:
+    """The layout version of an open warehouse."""
+    return int(con.execute("SELECT layout FROM meta.warehouse").fetchall()[0][0])
+
+
+def begin_run(con: duckdb.DuckDBPyConnection, command: str, arguments: Mapping[str, Any], version: str) -> int:
+    """Note that a command starts; returns its run_id. A run that never ends was killed."""
+    run_id = int(con.execute("SELECT coalesce(max(run_id), 0) + 1 FROM meta.run").fetchall()[0][0])
+    con.execute(
+        "INSERT INTO meta.run VALUES (?, ?, ?, ?, NULL, 'running', ?, ?)",
+        [run_id, command, json.dumps(arguments, default=str), now(), version, duckdb.__version__],
+    )
+    return run_id
+
+
+def end_run(con: duckdb.DuckDBPyConnection, run_id: int, state: str) -> None:
+    """Note how a run ended: 'done' or 'failed'."""
+    con.execute("UPDATE meta.run SET ended_at = ?, state = ? WHERE run_id = ?", [now(), state, run_id])
+
+
+def next_chunk_id(con: duckdb.DuckDBPyConnection) -> int:
+    """The id for a new chunk; there is one writer, so it is free until the transaction ends."""
+    return int(con.execute("SELECT coalesce(max(chunk_id), 0) + 1 FROM meta.chunk").fetchall()[0][0])
+
+
+def loaded_chunk(con: duckdb.DuckDBPyConnection, release: str, source: str) -> tuple[int, str] | None:
+    """(chunk_id, sha256) of the chunk loaded from a source (a file's name), or None."""
+    found = con.execute(
+        "SELECT chunk_id, sha256 FROM meta.chunk WHERE release = ? AND source = ? AND state = 'loaded'",
+        [release, source],
+    ).fetchall()
+    return (int(found[0][0]), str(found[0][1])) if found else None
+
+
+def write_chunk(con: duckdb.DuckDBPyConnection, run_id: int, chunk: Chunk) -> None:
+    """Add a chunk's row, in the transaction that brings its data."""
+    con.execute(
+        "INSERT INTO meta.chunk VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        [
+            chunk.chunk_id, run_id, chunk.release, chunk.table_name, chunk.service, chunk.source, chunk.format,
+            chunk.query, chunk.query_sha256, chunk.expected_rows, chunk.received_rows, chunk.bytes, chunk.sha256,
+            chunk.content_hash, chunk.job_url, chunk.state, chunk.tries, json.dumps(chunk.notes), chunk.started_at,
+            now(),
+        ],
+    )  # fmt: skip
+
+
+def drop_chunk(con: duckdb.DuckDBPyConnection, chunk_id: int, table_name: str) -> None:
+    """Take a chunk's rows and its ledger row away, before a replacement comes in the same transaction."""
+    con.execute(f"DELETE FROM {table_name} WHERE {CHUNK_COLUMN} = ?", [chunk_id])
+    con.execute("DELETE FROM meta.chunk WHERE chunk_id = ?", [chunk_id])
+
+
+def content_hash(con: duckdb.DuckDBPyConnection, relation: str, columns: Iterable[str], where: str = "") -> str:
+    """A hash of a relation's rows that does not depend on their order, on threads or on memory.
+
+    Count, sum and exclusive-or of DuckDB's 64-bit row hashes, as hexadecimal text; it is the same for the same
+    rows in one version of DuckDB (the ledger keeps the version beside it).
+    """
+    listed = ", ".join(f'"{name}"' for name in columns)
+    row = con.execute(
+        f"SELECT count(*), coalesce(sum(h::HUGEINT), 0) % 18446744073709551616, coalesce(bit_xor(h), 0) "
+        f"FROM (SELECT hash({listed}) AS h FROM {relation} {where})"
+    ).fetchall()[0]
+    return f"{int(row[0]):x}-{int(row[1]):016x}-{int(row[2]):016x}"

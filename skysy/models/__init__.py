@@ -1,0 +1,1 @@
+"""The runner of sql/: parse, order, build, audit."""

@@ -1,0 +1,186 @@
+"""The warehouse file: made with a pinned storage version, opened with bounds, written in whole transactions."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from skysy import __version__, ledger
+from skysy.config import Settings
+from skysy.errors import (
+    WarehouseDamaged,
+    WarehouseError,
+    WarehouseLocked,
+    WarehouseMissing,
+    WarehouseReadOnly,
+    WarehouseVersion,
+)
+
+STORAGE_VERSION = "v1.5.0"
+"""Storage format of new warehouses: DuckDB shells from 1.5 on open it."""
+
+
+class Warehouse:
+    """An open warehouse: `con` is its DuckDB connection, the other names are shorthand that always fetches."""
+
+    def __init__(self, con: duckdb.DuckDBPyConnection, settings: Settings, read_only: bool) -> None:
+        self.con = con
+        self.settings = settings
+        self.read_only = read_only
+
+    def rows(self, query: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """All rows of a query."""
+        return self.con.execute(query, list(parameters)).fetchall()
+
+    def value(self, query: str, parameters: Sequence[Any] = ()) -> Any:
+        """The first column of the first row, or None where there is no row."""
+        rows = self.rows(query, parameters)
+        return rows[0][0] if rows else None
+
+    def run(self, statement: str, parameters: Sequence[Any] = ()) -> None:
+        """Run a statement for its effect."""
+        self.con.execute(statement, list(parameters)).fetchall()
+
+    def columns(self, schema: str, table: str) -> list[str]:
+        """Column names of a table or view in order; empty where it does not exist."""
+        found = self.rows(
+            "SELECT column_name FROM duckdb_columns() WHERE database_name = current_database() "
+            "AND schema_name = ? AND table_name = ? ORDER BY column_index",
+            [schema, table],
+        )
+        return [row[0] for row in found]
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All that happens inside is kept together or not at all."""
+        self.con.execute("BEGIN TRANSACTION")
+        try:
+            yield
+        except BaseException:
+            self.con.execute("ROLLBACK")
+            raise
+        self.con.execute("COMMIT")
+
+
+def create(settings: Settings) -> None:
+    """Make an empty warehouse with its ledger; a file that is there already is left alone."""
+    if settings.database.exists():
+        return
+    try:
+        settings.warehouse.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise WarehouseReadOnly(
+            f"The directory {settings.warehouse} cannot be made: {error.strerror}.",
+            "Choose a directory that you may write, with --warehouse DIR.",
+        ) from error
+    _check_writable(settings.warehouse)
+    fresh = settings.warehouse / f"new.{os.getpid()}.duckdb"
+    try:
+        with duckdb.connect(":memory:") as con:
+            con.execute(f"ATTACH '{_quoted(fresh)}' AS fresh (STORAGE_VERSION '{STORAGE_VERSION}')")
+            con.execute("USE fresh")
+            ledger.create(con, __version__, STORAGE_VERSION)
+            con.execute("USE memory")
+            con.execute("DETACH fresh")
+        os.replace(fresh, settings.database)
+    finally:
+        fresh.unlink(missing_ok=True)
+        Path(f"{fresh}.wal").unlink(missing_ok=True)
+
+
+@contextmanager
+def open_warehouse(settings: Settings, *, write: bool = False, make: bool = False) -> Iterator[Warehouse]:
+    """The warehouse of `settings`, closed at the end; `make` creates it first where there is none.
+
+    Raises WarehouseMissing, WarehouseLocked, WarehouseReadOnly, WarehouseVersion or WarehouseDamaged.
+    """
+    if make:
+        create(settings)
+    if not settings.database.exists():
+        raise WarehouseMissing(
+            f"There is no warehouse in {settings.warehouse}.",
+            "Make one with `skysy load --release skymapper_dr2 --from DIR`, or name another with --warehouse DIR.",
+        )
+    if write:
+        _check_writable(settings.warehouse)
+    con = _connect(settings, read_only=not write)
+    try:
+        _check_layout(con, settings)
+        yield Warehouse(con, settings, read_only=not write)
+    finally:
+        con.close()
+
+
+def _connect(settings: Settings, *, read_only: bool) -> duckdb.DuckDBPyConnection:
+    config: dict[str, str | bool | int | float | list[str]] = {
+        "memory_limit": settings.memory_limit,
+        "threads": settings.threads,
+        "temp_directory": str(settings.temp_directory),
+        "autoinstall_known_extensions": False,
+        "autoload_known_extensions": False,
+        "preserve_insertion_order": False,
+    }
+    try:
+        return duckdb.connect(str(settings.database), read_only=read_only, config=config)
+    except duckdb.Error as error:
+        raise explain(error, settings) from error
+
+
+def explain(error: duckdb.Error, settings: Settings) -> WarehouseError:
+    """The plain sentence for what DuckDB says when it cannot open or read the file."""
+    text = str(error)
+    if "lock" in text.lower():
+        holder = text.split("held in ")[1].split(")")[0] + ")" if "held in " in text else "another process"
+        return WarehouseLocked(
+            f"The warehouse {settings.database} is in use by {holder}.",
+            "Nothing was changed. Close that program (a DuckDB shell, another skysy) and run the command again.",
+        )
+    if "version number" in text or "serialization version" in text.lower():
+        return WarehouseVersion(
+            f"The warehouse {settings.database} was written by another version of DuckDB than {duckdb.__version__}.",
+            "Nothing was changed. Upgrade skysy, or load your files into a new warehouse with --warehouse DIR.",
+        )
+    if "Permission denied" in text or "read-only" in text.lower():
+        return WarehouseReadOnly(
+            f"The warehouse {settings.database} cannot be opened: permission denied.",
+            "Nothing was changed. Give yourself the rights, or name another directory with --warehouse DIR.",
+        )
+    return WarehouseDamaged(
+        f"The warehouse {settings.database} is damaged or is not a DuckDB file: {text.splitlines()[0]}",
+        "Your archive files are untouched. Move the warehouse aside and load them again into a new one.",
+    )
+
+
+def _check_layout(con: duckdb.DuckDBPyConnection, settings: Settings) -> None:
+    try:
+        layout = ledger.layout(con)
+    except duckdb.CatalogException as error:
+        raise WarehouseDamaged(
+            f"{settings.database} is a DuckDB file, but not a warehouse of skysy: it has no meta.warehouse.",
+            "Name another directory with --warehouse DIR.",
+        ) from error
+    except duckdb.Error as error:
+        raise explain(error, settings) from error
+    if layout != ledger.LAYOUT:
+        raise WarehouseVersion(
+            f"The warehouse {settings.database} has layout {layout}; this skysy reads layout {ledger.LAYOUT}.",
+            "Nothing was changed. Load your files into a new warehouse with --warehouse DIR.",
+        )
+
+
+def _check_writable(directory: Path) -> None:
+    database = directory / "skysy.duckdb"
+    if not os.access(directory, os.W_OK) or (database.exists() and not os.access(database, os.W_OK)):
+        raise WarehouseReadOnly(
+            f"The warehouse in {directory} is read-only.",
+            "Nothing was changed. Give yourself the rights, or name another directory with --warehouse DIR.",
+        )
+
+
+def _quoted(path: Path) -> str:
+    return str(path).replace("'", "''")
