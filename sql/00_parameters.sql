@@ -1,0 +1,57 @@
+-- Every threshold of the science, once. Each line: name = value; [unit] what it does (where it is from).
+-- Change one for a single build with `skysy build --set name=value`, or for good in a file given as --parameters FILE.
+-- Lucy 2021: A. B. Lucy, "archival data retrieval and analysis in the time domain (& accreting-only symbiotic binaries)", talk.
+-- Lucy 2024: arXiv:2412.00855.
+
+-- Cross-matches: the survey's own nearest neighbours, pre-matched within 15 arcsec.
+SET VARIABLE twomass_dist_arcsec_max = 2.0;   -- [arcsec] nearest 2MASS PSC source must be closer (Lucy 2021, ADQL)
+SET VARIABLE gaia_dist_arcsec_max = 2.0;      -- [arcsec] nearest Gaia source must be closer (Lucy 2021, ADQL)
+SET VARIABLE allwise_dist_arcsec_max = 3.0;   -- [arcsec] nearest AllWISE source must be closer (Lucy 2021, ADQL)
+SET VARIABLE prox_arcsec_min = 6.0;           -- [arcsec] next survey source must be farther (Lucy 2021, ADQL)
+
+-- Quality of the catalogue rows.
+SET VARIABLE ph_qual_allowed = 'AAA';         -- 2MASS photometric quality of J, H, Ks (Lucy 2021, ADQL)
+SET VARIABLE cc_flg_allowed = '000';          -- 2MASS contamination and confusion flags of J, H, Ks (Lucy 2021, ADQL)
+SET VARIABLE gal_contam_allowed = 0;          -- 2MASS extended-source contamination; 0 = none (Lucy 2021, ADQL)
+SET VARIABLE class_star_min = 0.9;            -- stellarity must be greater, 0 to 1 (Lucy 2021, ADQL)
+SET VARIABLE flags_psf_allowed = 0;           -- neighbours that bias the PSF magnitude by more than 1 %, bit mask; 0 = none (Lucy 2021, ADQL)
+SET VARIABLE nch_max_allowed = 1;             -- child detections merged into the object in any filter; 1 = never split (Lucy 2021, ADQL)
+SET VARIABLE ngood_min = 1;                   -- good observations needed in each of u, v and g (Lucy 2021, ADQL: u_ngood > 0)
+
+-- Luminous red objects.
+SET VARIABLE jk_mag_min = 0.85;               -- [mag] J - Ks must be redder, as observed: a pre-cut (Lucy 2021, ADQL)
+SET VARIABLE j_mag_max = 14.0;                -- [mag] J must be brighter, for 2MASS signal to noise (Lucy 2021, ADQL)
+SET VARIABLE jk0_mag_min = 0.85;              -- [mag] J - Ks corrected for reddening must be redder (Lucy 2021)
+SET VARIABLE extinction_jk = 0.413;           -- E(J-Ks) per unit of E(B-V) of Schlegel et al. 1998 (recovered from 80 published (J-Ks)0; Schlafly & Finkbeiner 2011 coefficients 0.723 - 0.310)
+SET VARIABLE abs_j_mag_max = 0.0;             -- [mag] absolute J magnitude, not corrected for extinction, must be brighter (Lucy 2021)
+SET VARIABLE result_flags_allowed = [1, 2];   -- Bailer-Jones et al. 2018: 1 = mode and highest-density interval, 2 = median and quantiles, 0 = failed; "converged" taken as not 0
+
+-- Measurements: which single detections count.
+SET VARIABLE mag_min = 0.0;                   -- [mag] PSF magnitude must be fainter: takes sentinels such as -99
+SET VARIABLE mag_max = 30.0;                  -- [mag] PSF magnitude must be brighter: takes sentinels such as 99
+SET VARIABLE e_mag_min = 0.0;                 -- [mag] error must be greater: zero and negative errors are no errors
+SET VARIABLE e_mag_max = 1.0;                 -- [mag] error must be smaller
+SET VARIABLE flags_limit = 4;                 -- SExtractor flags must be below: blends pass, saturated (4) and worse do not (survey's criterion for a good detection)
+SET VARIABLE nimaflags_limit = 5;             -- flagged pixels must be fewer (survey's criterion for a good detection)
+SET VARIABLE image_types_refused = ['bad'];   -- images whose measurements do not count
+
+-- Colour sequences: u v g r u v i z u v, 100 s each, start to start 120 s (SkyMapper survey page; Lucy 2021).
+SET VARIABLE sequence_image_types = ['ms'];   -- Main Survey images
+SET VARIABLE sequence_exp_time_s_max = 101.0; -- [s] longer Main Survey exposures (300 s, 400 s u, v pairs) are no colour sequence
+SET VARIABLE sequence_gap_min_max = 10.0;     -- [min] a longer pause between exposure starts of a field ends the sequence
+SET VARIABLE sequence_adjacent_min_max = 3.0; -- [min] exposures that start closer than this follow each other directly
+SET VARIABLE sequence_exposures_max = 10;     -- exposures in a whole sequence; what follows without a pause is another visit
+
+-- Nightly colours.
+SET VARIABLE error_floor_mag = 0.01;          -- [mag] added in quadrature to each error, for colours only: the survey's 1 % reproducibility in u and v
+SET VARIABLE nightly_variance = 'plain';      -- 'plain': sum(e^2)/N^2, the variance of a plain mean, as the published colours; 'weighted': 1/sum(1/e^2)
+
+-- Rapid variability.
+SET VARIABLE rapid_filter = 'u';              -- filter whose exposures are compared (v has three a sequence too)
+SET VARIABLE rapid_min_exposures = 2;         -- valid exposures a sequence needs
+SET VARIABLE rapid_error_floor_mag = 0.01;    -- [mag] added in quadrature to each error in rapid_u_sigma_floored only
+
+-- Candidates: limits that hold all 22 published new objects; a description, not the paper's own regions.
+SET VARIABLE kde_bandwidth_mag = 0.1;         -- [mag] bandwidth of the Gaussian kernel density in (u-g, u-v) (recovered from published scores)
+SET VARIABLE density_ln_max = -4.496;         -- ln density at or below this is an outlier in colour
+SET VARIABLE rapid_u_sigma_min = 10.65;       -- rapid delta-u sigma at or above this is an outlier in variability

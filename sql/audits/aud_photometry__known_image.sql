@@ -1,0 +1,9 @@
+-- aud_photometry__known_image: every detection's exposure is in the image table.
+-- severity: warn
+-- inputs: stg_survey__photometry, stg_survey__images
+
+SELECT p.image_id, count(*) AS n_detections
+FROM stg_survey__photometry AS p
+LEFT JOIN stg_survey__images AS i ON p.image_id = i.image_id
+WHERE i.image_id IS NULL
+GROUP BY p.image_id
