@@ -11,15 +11,29 @@ import typer
 
 WarehouseOption = Annotated[
     Path | None,
-    typer.Option("--warehouse", metavar="DIR", envvar="SKYSY_WAREHOUSE", help="The warehouse directory.", show_default="warehouse"),
+    typer.Option(
+        "--warehouse",
+        metavar="DIR",
+        envvar="SKYSY_WAREHOUSE",
+        help="The warehouse directory.",
+        show_default="warehouse",
+    ),
 ]
 MemoryOption = Annotated[
     str | None,
-    typer.Option("--memory-limit", metavar="SIZE", envvar="SKYSY_MEMORY_LIMIT", help="DuckDB's memory bound, as 600MB or 4GB.", show_default="4GB"),
+    typer.Option(
+        "--memory-limit",
+        metavar="SIZE",
+        envvar="SKYSY_MEMORY_LIMIT",
+        help="DuckDB's memory bound, as 600MB or 4GB.",
+        show_default="4GB",
+    ),
 ]
 ThreadsOption = Annotated[
     int | None,
-    typer.Option("--threads", metavar="N", envvar="SKYSY_THREADS", help="DuckDB's threads.", show_default="all cores"),
+    typer.Option(
+        "--threads", metavar="N", envvar="SKYSY_THREADS", help="DuckDB's threads.", show_default="all cores"
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress lines.")]

@@ -94,3 +94,4 @@ SELECT
     CAST(sequence_id AS BIGINT) AS sequence_id,                         -- its sequence {meta.id;obs.sequence}
     CAST(n_sequences AS INTEGER) AS n_sequences                         -- sequences compared {meta.number}
 FROM worded
+ORDER BY rank

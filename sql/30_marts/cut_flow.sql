@@ -76,3 +76,4 @@ SELECT
     CAST(coalesce(sum(n) FILTER (WHERE is_known AND ends_at = step AND cut.passed IS NULL), 0) AS BIGINT) AS known_null -- of these, known objects whose value is missing {meta.number}
 FROM steps
 GROUP BY step, cut.cut
+ORDER BY step

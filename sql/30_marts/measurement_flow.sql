@@ -103,3 +103,4 @@ SELECT
     CAST(alone_fail AS BIGINT) AS alone_fail,   -- of all detections, those that fail it {meta.number}
     CAST(alone_null AS BIGINT) AS alone_null    -- of all detections, those whose value is missing {meta.number}
 FROM flow
+ORDER BY step

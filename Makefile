@@ -1,0 +1,48 @@
+# `make demo` and `make test` need only Python 3.11 or newer with venv, and make. Everything goes into .venv and demo/.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+OBJECTS ?= 20000
+
+.PHONY: demo test test-slow test-archive lint docs lock clean
+
+demo: $(VENV)/.demo
+	$(BIN)/skysy demo demo --objects $(OBJECTS)
+
+test: $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pytest -n 2 -m "not slow and not archive"
+
+test-slow: $(VENV)/.test
+	$(BIN)/pytest -m slow
+
+lint: $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/sqlfluff lint --processes 2 sql
+
+# The lock holds every version that the tests passed with; `make lock` renews it.
+lock:
+	rm -rf $(VENV)
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade pip
+	$(BIN)/pip install --quiet -e ".[dev]"
+	$(BIN)/pip freeze --exclude-editable > requirements-dev.lock
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.demo: $(VENV)/bin/python pyproject.toml requirements-dev.lock
+	$(BIN)/pip install --quiet --constraint requirements-dev.lock -e .
+	touch $@
+
+$(VENV)/.test: $(VENV)/bin/python pyproject.toml requirements-dev.lock
+	$(BIN)/pip install --quiet --constraint requirements-dev.lock -e ".[dev]"
+	touch $@ $(VENV)/.demo
+
+clean:
+	rm -rf $(VENV) demo build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,145 @@
+"""`skysy why`: why a star is, or is not, in the list."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from skysy.cli.options import JsonOption, MemoryOption, ThreadsOption, WarehouseOption, print_json
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from skysy.why import Cut, Story
+
+_MARKS = {"passes": "[green]passes [/]", "fails": "[red]fails  [/]", "missing": "[yellow]missing[/]"}
+
+
+def why(
+    target: Annotated[
+        str, typer.Argument(metavar="OBJECT_ID|RA,DEC", help="An object_id, or a position in degrees.")
+    ],
+    radius: Annotated[
+        float, typer.Option("--radius", metavar="ARCSEC", help="How far from a position to look.")
+    ] = 5.0,
+    as_json: JsonOption = False,
+    warehouse: WarehouseOption = None,
+    memory_limit: MemoryOption = None,
+    threads: ThreadsOption = None,
+) -> None:
+    """Tell the story of one star: joins, cuts, measurements, score, and where its rows came from.
+
+    Example: skysy why 147403802        or by position: skysy why 249.5326,-28.7021
+    """
+    from dataclasses import asdict
+
+    from rich.console import Console
+
+    from skysy.config import settings
+    from skysy.contract import load_contract
+    from skysy.models.build import built_release
+    from skysy.models.lineage import cut_terms
+    from skysy.models.project import load_project
+    from skysy.store import open_warehouse
+    from skysy.why import tell
+
+    with open_warehouse(settings(warehouse, memory_limit, threads)) as house:
+        release = built_release(house)
+        project = load_project(release)
+        for name, value in house.rows("SELECT name, value FROM meta.parameter"):
+            house.run(f"SET VARIABLE {name} = {value}")
+        terms = cut_terms(project, "int_selection__cuts")
+        story = tell(house, project, terms, load_contract(release), target, radius)
+    if as_json:
+        print_json(asdict(story))
+        return
+    _print(Console(highlight=False, soft_wrap=True), story)
+
+
+def _print(console: Console, story: Story) -> None:
+    where = ""
+    if story.raj2000 is not None and story.dej2000 is not None:
+        where = f" at {story.raj2000:.6f} {story.dej2000:+.6f} deg"
+    if story.separation_arcsec is not None:
+        where += f", {story.separation_arcsec:.2f} arcsec from the position asked"
+    console.print(f"[bold]Object {story.object_id}[/]{where}")
+    if story.known:
+        console.print(f"Known as {story.known['name']} ({story.known['object_type']}).")
+    console.print(_verdict(story))
+    console.print("\n[bold]Joins and cuts[/], in order")
+    for cut in story.cuts:
+        console.print(f"  {_MARKS[cut.verdict]}  {cut.name:<19} {cut.sentence}: {_terms(cut)}")
+    _print_measurements(console, story)
+    console.print("\n[bold]Where the rows came from[/]")
+    for origin in story.origins:
+        rows = "row" if origin.rows == 1 else "rows"
+        console.print(
+            f"  {origin.table_name}: {origin.rows} {rows} from {origin.source} ({origin.format}), "
+            f"loaded {origin.loaded_at} UTC, chunk {origin.chunk_id}, sha256 {origin.sha256[:12]}"
+        )
+
+
+def _verdict(story: Story) -> str:
+    if story.candidate:
+        return f"[green]Candidate, rank {story.candidate['rank']}[/]: {story.candidate['reason']}."
+    if story.in_sample:
+        return "In the sample, but no outlier: neither its colours nor its rapid changes stand out."
+    failure = story.first_failure
+    if failure is None:
+        return "[yellow]Not in the object catalogue as loaded[/]; only measurements are here."
+    what = "its value is missing" if failure.verdict == "missing" else "it fails"
+    return f"[red]Not in the sample[/]: the first cut that it does not pass is {failure.name} ({what})."
+
+
+def _terms(cut: Cut) -> str:
+    values = ", ".join(f"{name} = {_value(value)}{_unit(cut, name)}" for name, value in cut.values.items())
+    limits = ", ".join(f"{name} = {value}{_unit(cut, name)}" for name, value in cut.limits.items())
+    return f"{values}; limit {limits}" if limits else values
+
+
+def _unit(cut: Cut, name: str) -> str:
+    return f" {cut.units[name]}" if cut.units.get(name) else ""
+
+
+def _value(value: Any) -> str:
+    if value is None:
+        return "NULL"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _print_measurements(console: Console, story: Story) -> None:
+    total = story.measurements[0]["n_in"] if story.measurements else 0
+    kept = sum(story.filters.values())
+    filters = ", ".join(f"{n} {name}" for name, n in story.filters.items()) or "none"
+    console.print(
+        f"\n[bold]Measurements[/]: {kept} of {total} detections count ({filters}) in {story.nights} nights"
+    )
+    for step in story.measurements:
+        lost = step["n_fail"] + step["n_null"]
+        if lost:
+            console.print(
+                f"  {lost} taken by {step['cut']} ({step['n_fail']} fail, {step['n_null']} missing)"
+            )
+    colours = story.colours
+    if colours:
+        for name, title in (("ug", "u-g"), ("uv", "u-v")):
+            if colours[f"{name}_mag"] is None:
+                console.print(f"  {title}: no night with both bands")
+            else:
+                nights = colours[f"n_nights_{name}"]
+                console.print(
+                    f"  {title} = {colours[f'{name}_mag']:.4f} +- {colours[f'{name}_err']:.4f} mag from {nights} "
+                    f"night{'s' if nights != 1 else ''}"
+                )
+    if story.ln_density is not None:
+        console.print(f"  ln density of these colours in the sample: {story.ln_density:.4f}")
+    found = story.variability
+    if found:
+        console.print(
+            f"  rapid delta-u sigma = {found['rapid_u_sigma']:.3f}: u differs by {found['delta_u_mag']:.4f} mag between images "
+            f"{found['image_id_i']} and {found['image_id_j']} (errors {found['e_mag_i']:.4f}, {found['e_mag_j']:.4f}), "
+            f"the largest of {found['n_sequences']} sequence{'s' if found['n_sequences'] != 1 else ''}"
+        )
+    else:
+        console.print("  rapid delta-u sigma: no colour sequence with two valid u exposures")

@@ -1,0 +1,248 @@
+"""The story of one star: each join and cut with its value, limit and verdict, its measurements, and where its rows came from.
+
+Everything is read from the warehouse as it was last built: the cuts and their limits from the SQL of
+int_selection__cuts and the parameters of that build, the counts by running measurement_flow over this star alone.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+from skysy.columns import from_comment
+from skysy.contract import Contract
+from skysy.errors import NotFound
+from skysy.ledger import CHUNK_COLUMN
+from skysy.models.lineage import CutTerm
+from skysy.models.project import Project
+from skysy.store import Warehouse
+
+# key column of a raw table -> the column of int_selection__matched that leads there
+_NEIGHBOUR_KEYS = {"pts_key": "twomass_key", "cntr": "allwise_cntr", "source_id": "gaia_id1"}
+_VERDICTS = {True: "passes", False: "fails", None: "missing"}
+
+
+@dataclass(frozen=True)
+class Cut:
+    """One cut for one star: `verdict` is passes, fails or missing; values and limits by name, with units beside them."""
+
+    name: str
+    sentence: str
+    verdict: str
+    values: dict[str, Any]
+    limits: dict[str, Any]
+    units: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """A load that brought rows of this star."""
+
+    table_name: str
+    rows: int
+    chunk_id: int
+    source: str
+    format: str
+    sha256: str
+    loaded_at: str
+    query: str | None
+
+
+@dataclass(frozen=True)
+class Story:
+    """All that the warehouse knows of one star; a part that does not exist is empty or None."""
+
+    object_id: int
+    raj2000: float | None
+    dej2000: float | None
+    separation_arcsec: float | None
+    in_sample: bool
+    cuts: list[Cut]
+    measurements: list[dict[str, Any]]
+    filters: dict[str, int]
+    nights: int
+    colours: dict[str, Any]
+    variability: dict[str, Any]
+    ln_density: float | None
+    candidate: dict[str, Any]
+    known: dict[str, Any]
+    origins: list[Origin] = field(default_factory=list)
+
+    @property
+    def first_failure(self) -> Cut | None:
+        """The first cut that the star does not pass, or None."""
+        return next((cut for cut in self.cuts if cut.verdict != "passes"), None)
+
+
+def find_object(warehouse: Warehouse, target: str, radius_arcsec: float) -> tuple[int, float | None]:
+    """(object_id, separation in arcsec) of the star that `target` names: an object_id, or `ra,dec` in degrees.
+
+    Raises NotFound where the warehouse holds no such object, or none within the radius.
+    """
+    text = target.strip()
+    if "," not in text:
+        if not text.lstrip("-").isdigit():
+            raise NotFound(
+                f"{target!r} is neither an object_id nor a position.",
+                "Write 147403802, or 249.5326,-28.7021.",
+            )
+        return int(text), None
+    try:
+        ra, dec = (float(part) for part in text.split(","))
+    except ValueError as error:
+        raise NotFound(
+            f"{target!r} is not a position.",
+            "Write right ascension, declination in degrees: 249.5326,-28.7021.",
+        ) from error
+    if not (math.isfinite(ra) and 0 <= ra <= 360 and -90 <= dec <= 90):
+        raise NotFound(
+            f"{target!r} is not on the sky.",
+            "Right ascension runs from 0 to 360 degrees, declination from -90 to 90.",
+        )
+    nearest = warehouse.rows(
+        """
+        SELECT object_id, 3600 * degrees(2 * asin(sqrt(least(1, sin(radians(dej2000 - ?) / 2) ** 2
+               + cos(radians(dej2000)) * cos(radians(?)) * sin(radians(raj2000 - ?) / 2) ** 2)))) AS separation_arcsec
+        FROM stg_survey__master
+        ORDER BY separation_arcsec, object_id
+        LIMIT 1
+        """,
+        [dec, dec, ra],
+    )
+    if not nearest:
+        raise NotFound("The warehouse holds no objects yet.", "Load some with `skysy load`.")
+    object_id, separation = nearest[0]
+    if separation > radius_arcsec:
+        raise NotFound(
+            f"No survey object lies within {radius_arcsec:g} arcsec of {ra:.6f},{dec:.6f}.",
+            f"The nearest in the warehouse is {object_id}, {separation:.1f} arcsec away; that part of the sky may never have been asked for.",
+        )
+    return int(object_id), float(separation)
+
+
+def tell(
+    warehouse: Warehouse,
+    project: Project,
+    terms: list[CutTerm],
+    contract: Contract,
+    target: str,
+    radius_arcsec: float = 5.0,
+) -> Story:
+    """The story of the star that `target` names, from the last build; raises NotFound."""
+    object_id, separation = find_object(warehouse, target, radius_arcsec)
+    matched = _row(warehouse, "int_selection__matched", object_id)
+    if not matched and not _row(warehouse, "colours", object_id):
+        raise NotFound(
+            f"Object {object_id} is not in the warehouse.",
+            "It was never asked for, or the survey has no such object; `skysy status` shows what is loaded.",
+        )
+    verdicts = _row(warehouse, "int_selection__cuts", object_id)
+    counts = warehouse.rows(
+        "SELECT filter, count(*), count(DISTINCT night_mjd) FROM measurements WHERE object_id = ? GROUP BY filter ORDER BY filter",
+        [object_id],
+    )
+    nights = warehouse.value(
+        "SELECT count(DISTINCT night_mjd) FROM measurements WHERE object_id = ?", [object_id]
+    )
+    density = _row(warehouse, "density_score", object_id)
+    return Story(
+        object_id=object_id,
+        raj2000=matched.get("raj2000"),
+        dej2000=matched.get("dej2000"),
+        separation_arcsec=separation,
+        in_sample=bool(_row(warehouse, "sample", object_id)),
+        cuts=_cuts(warehouse, terms, matched, verdicts),
+        measurements=_measurement_flow(warehouse, project, object_id),
+        filters={str(name): int(n) for name, n, _ in counts},
+        nights=int(nights or 0),
+        colours=_row(warehouse, "colours", object_id),
+        variability=_row(warehouse, "rapid_variability", object_id),
+        ln_density=density.get("ln_density"),
+        candidate=_row(warehouse, "candidates", object_id),
+        known=_row(warehouse, "stg_known__objects", object_id),
+        origins=_origins(warehouse, contract, object_id, matched),
+    )
+
+
+def _row(warehouse: Warehouse, table: str, object_id: int) -> dict[str, Any]:
+    names = warehouse.columns("main", table)
+    found = warehouse.rows(f"SELECT * FROM {table} WHERE object_id = ?", [object_id])
+    return dict(zip(names, found[0], strict=True)) if found else {}
+
+
+def _cuts(
+    warehouse: Warehouse, terms: list[CutTerm], matched: dict[str, Any], verdicts: dict[str, Any]
+) -> list[Cut]:
+    parameters = {
+        str(name): (value, unit)
+        for name, value, unit in warehouse.rows("SELECT name, value, unit FROM meta.parameter")
+    }
+    comments = dict(
+        warehouse.rows(
+            "SELECT column_name, comment FROM duckdb_columns() WHERE schema_name = 'main' AND table_name = 'int_selection__matched'"
+        )
+    )
+    cuts = []
+    for term in terms:
+        if term.name == "object_id":
+            continue
+        units = {name: from_comment(comments.get(name))[1] or "" for name in term.columns}
+        units |= {name: parameters[name][1] or "" for name in term.parameters if name in parameters}
+        cuts.append(
+            Cut(
+                name=term.name,
+                sentence=from_comment(term.comment)[0],
+                verdict=_VERDICTS[verdicts.get(term.name)],
+                values={name: matched.get(name) for name in term.columns},
+                limits={name: parameters[name][0] for name in term.parameters if name in parameters},
+                units=units,
+            )
+        )
+    return cuts
+
+
+def _measurement_flow(warehouse: Warehouse, project: Project, object_id: int) -> list[dict[str, Any]]:
+    """measurement_flow for this star alone: its own SQL, with views of the one star in the place of its inputs."""
+    database = warehouse.value("SELECT current_database()")
+    for name in ("stg_survey__photometry", "measurements"):
+        warehouse.run(
+            f"CREATE TEMP VIEW {name} AS SELECT * FROM {database}.main.{name} WHERE object_id = {object_id:d}"
+        )
+    try:
+        found = warehouse.con.execute(project.model("measurement_flow").sql)
+        names = [column[0] for column in found.description or []]
+        return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+    finally:
+        for name in ("stg_survey__photometry", "measurements"):
+            warehouse.run(f"DROP VIEW temp.main.{name}")
+
+
+def _origins(
+    warehouse: Warehouse, contract: Contract, object_id: int, matched: dict[str, Any]
+) -> list[Origin]:
+    origins = []
+    for table in contract.tables:
+        names = [column.name for column in table.columns]
+        if "object_id" in names:
+            where, value = "object_id = ?", object_id
+        elif table.key and table.key[0] in _NEIGHBOUR_KEYS:
+            where, value = f"{table.key[0]} = ?", matched.get(_NEIGHBOUR_KEYS[table.key[0]])
+        elif table.key == ("image_id",):
+            where, value = "image_id IN (SELECT image_id FROM measurements WHERE object_id = ?)", object_id
+        else:
+            continue
+        found = warehouse.rows(
+            f"""
+            SELECT c.table_name, r.n, c.chunk_id, c.source, c.format, c.sha256, c.ended_at, c.query
+            FROM (SELECT {CHUNK_COLUMN} AS chunk_id, count(*) AS n FROM {table.name} WHERE {where} GROUP BY ALL) AS r
+            JOIN meta.chunk AS c USING (chunk_id)
+            ORDER BY c.chunk_id
+            """,
+            [value],
+        )
+        origins.extend(
+            Origin(name, int(n), int(chunk), source, form, sha256, f"{at:%Y-%m-%d %H:%M:%S}", query)
+            for name, n, chunk, source, form, sha256, at, query in found
+        )
+    return origins
