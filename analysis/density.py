@@ -31,6 +31,7 @@ Points in boxes of very few points are compared with each other one by one, whic
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 import pyarrow as pa
@@ -47,6 +48,9 @@ _DENSE = 4
 
 _BLOCK = 8192
 """Points handled at a time, so that their polynomials stay in the processor's cache."""
+
+_BOXES = 20_000
+"""Boxes whose expansions are held at a time, about."""
 
 _PAIRS = 1 << 19
 """Pairs of points compared at a time."""
@@ -143,21 +147,42 @@ def _box_numbers(t: _Reals, reach: int) -> _Integers:
 
 def _kernel_sums(x: _Reals, y: _Reals, key: _Integers, stride: int, reach: int, q: int) -> _Reals:
     """S_i of points sorted by the key (row * stride + column) of their box, lengths in units of h."""
-    keys, box, count = np.unique(key, return_inverse=True, return_counts=True)
+    keys, first, box, count = np.unique(key, return_index=True, return_inverse=True, return_counts=True)
+    first = np.append(first, len(key))
     is_dense = count >= _DENSE
-    dense, sparse = keys[is_dense], keys[~is_dense]
     u, v = (2 * (t - np.floor(t)) - 1 for t in (x, y))
     matrices = _matrices(reach, q)
-
-    moments = _moments(u, v, box, len(keys), q)
-    coefficients = np.zeros_like(moments)
-    coefficients[:, :, is_dense] = _translate(keys, moments, dense, stride, matrices)
-    coefficients[:, :, ~is_dense] = _translate(dense, moments[:, :, is_dense], sparse, stride, matrices)
-    total = _evaluate(u, v, box, coefficients)
-
+    total = np.empty(len(x))
+    for here, near in _strips(keys // stride, reach):
+        part = slice(first[near.start], first[near.stop])
+        moments = _moments(u[part], v[part], box[part] - near.start, near.stop - near.start, q)
+        dense_near, dense_here = is_dense[near], is_dense[here]
+        coefficients = np.empty((q, q, here.stop - here.start))
+        coefficients[:, :, dense_here] = _translate(keys[near], moments, keys[here][dense_here], stride, matrices)
+        coefficients[:, :, ~dense_here] = _translate(
+            keys[near][dense_near], moments[:, :, dense_near], keys[here][~dense_here], stride, matrices
+        )
+        part = slice(first[here.start], first[here.stop])
+        total[part] = _evaluate(u[part], v[part], box[part] - here.start, coefficients)
     alone = ~is_dense[box]
     total[alone] += _compare(x[alone], y[alone], key[alone], stride, reach)
     return total
+
+
+def _strips(row: _Integers, reach: int) -> Iterator[tuple[slice, slice]]:
+    """Runs of boxes in whole rows, each with the run of all boxes in reach of its rows: about _BOXES, to bound memory.
+
+    `row` holds the row of each box in increasing order.
+    """
+    start = 0
+    while start < len(row):
+        near = int(np.searchsorted(row, row[start] - reach))
+        stop = len(row)
+        if near + _BOXES < stop:
+            last = max(row[near + _BOXES] - reach, row[start])
+            stop = int(np.searchsorted(row, last, side="right"))
+        yield slice(start, stop), slice(near, int(np.searchsorted(row, row[stop - 1] + reach, side="right")))
+        start = stop
 
 
 def _chebyshev(u: _Reals, q: int) -> _Reals:
@@ -220,23 +245,22 @@ def _translate(
 
 
 def _shift(
-    sources: _Integers,
-    values: _Reals,
-    targets: _Integers,
-    step: int,
-    matrices: dict[int, _Reals],
-    product: str,
+    sources: _Integers, values: _Reals, targets: _Integers, step: int, matrices: dict[int, _Reals], product: str
 ) -> _Reals:
     """Sum over k of A_k times the values of the source box k steps before each target box."""
     q = len(values)
     shifted = np.zeros((q, q, len(targets)))
     if len(sources) == 0:
         return shifted
-    for k, matrix in matrices.items():
-        wanted = targets - k * step
-        place = np.minimum(np.searchsorted(sources, wanted), len(sources) - 1)
-        found = np.flatnonzero(sources[place] == wanted)
-        shifted[:, :, found] += np.einsum(product, matrix, np.take(values, place[found], axis=2))
+    for start in range(0, len(targets), _BLOCK // q):
+        block = slice(start, start + _BLOCK // q)
+        for k, matrix in matrices.items():
+            wanted = targets[block] - k * step
+            place = np.minimum(np.searchsorted(sources, wanted), len(sources) - 1)
+            found = np.flatnonzero(sources[place] == wanted)
+            if len(found):
+                moved = np.einsum(product, matrix, np.take(values, place[found], axis=2))
+                shifted[:, :, start + found] += moved
     return shifted
 
 

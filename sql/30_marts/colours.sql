@@ -12,10 +12,10 @@
 WITH fixed_point AS (
     SELECT
         object_id,
-        CAST(floor(ug_mag / ug_var * 1e12 + 0.5e0) AS BIGINT) AS ug_weighted,
-        CAST(floor(1 / ug_var * 1e12 + 0.5e0) AS BIGINT) AS ug_weight,
-        CAST(floor(uv_mag / uv_var * 1e12 + 0.5e0) AS BIGINT) AS uv_weighted,
-        CAST(floor(1 / uv_var * 1e12 + 0.5e0) AS BIGINT) AS uv_weight
+        CAST(floor(ug_mag / ug_var * 1e12 + 0.5e0) AS HUGEINT) AS ug_weighted,
+        CAST(floor(1 / ug_var * 1e12 + 0.5e0) AS HUGEINT) AS ug_weight,
+        CAST(floor(uv_mag / uv_var * 1e12 + 0.5e0) AS HUGEINT) AS uv_weighted,
+        CAST(floor(1 / uv_var * 1e12 + 0.5e0) AS HUGEINT) AS uv_weight
     FROM nightly_colours
 ),
 

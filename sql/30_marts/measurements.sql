@@ -24,22 +24,34 @@ WITH considered AS (
       AND nimaflags < getvariable('nimaflags_limit')                                             -- too many flagged pixels
 ),
 
+crowded AS (
+    SELECT object_id, image_id
+    FROM considered
+    GROUP BY object_id, image_id
+    HAVING count(*) > 1
+),
+
+one_per_image AS (
+    SELECT c.*
+    FROM considered AS c
+    ANTI JOIN crowded AS k ON c.object_id = k.object_id AND c.image_id = k.image_id
+    UNION ALL
+    SELECT c.*
+    FROM considered AS c
+    SEMI JOIN crowded AS k ON c.object_id = k.object_id AND c.image_id = k.image_id
+    QUALIFY row_number() OVER (
+        PARTITION BY c.object_id, c.image_id
+        ORDER BY c.used_in_clip DESC, c.e_mag_psf, c.mag_psf, c.ccd, c.flags, c.nimaflags, c.chunk_id
+    ) = 1
+),
+
 placed AS (
     SELECT c.*, i.night_mjd, i.date, i.exp_time, i.image_type, e.sequence_id
-    FROM considered AS c
+    FROM one_per_image AS c
     JOIN stg_survey__images AS i ON c.image_id = i.image_id                                      -- an exposure that is not in the image table has no time
     LEFT JOIN int_sequences__exposures AS e ON c.image_id = e.image_id
     WHERE NOT list_contains(getvariable('image_types_refused'), coalesce(i.image_type, ''))      -- exposures that the survey calls bad
       AND i.night_mjd IS NOT NULL                                                                -- no night, no snapshot
-),
-
-one_per_image AS (
-    SELECT *
-    FROM placed
-    QUALIFY row_number() OVER (
-        PARTITION BY object_id, image_id
-        ORDER BY used_in_clip DESC, e_mag_psf, mag_psf, ccd, flags, nimaflags, chunk_id
-    ) = 1
 )
 
 SELECT
@@ -56,4 +68,4 @@ SELECT
     CAST(used_in_clip AS BOOLEAN) AS used_in_clip,      -- TRUE in the catalogue mean, FALSE clipped from it {meta.code.qual}
     CAST(ccd AS SMALLINT) AS ccd,                       -- CCD of the mosaic {meta.id;instr.det}
     CAST(chunk_id AS INTEGER) AS chunk_id               -- the load that brought the row, see meta.chunk {meta.id}
-FROM one_per_image
+FROM placed

@@ -21,9 +21,9 @@ WITH weighted AS (
 fixed_point AS (
     SELECT
         object_id, night_mjd, filter,
-        CAST(floor(mag_psf / e2 * 1e12 + 0.5e0) AS BIGINT) AS weighted_mag,
-        CAST(floor(1 / e2 * 1e12 + 0.5e0) AS BIGINT) AS weight,
-        CAST(floor(e2 * 1e18 + 0.5e0) AS BIGINT) AS variance
+        CAST(floor(mag_psf / e2 * 1e12 + 0.5e0) AS HUGEINT) AS weighted_mag,
+        CAST(floor(1 / e2 * 1e12 + 0.5e0) AS HUGEINT) AS weight,
+        CAST(floor(e2 * 1e18 + 0.5e0) AS HUGEINT) AS variance
     FROM weighted
 ),
 

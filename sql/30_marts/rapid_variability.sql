@@ -13,9 +13,7 @@
 --         reproduces u to 1 % while its smallest error is 0.0033 mag); its pair may be another one
 
 WITH exposures AS (
-    SELECT
-        object_id, sequence_id, image_id, date, mag_psf, e_mag_psf,
-        count(*) OVER (PARTITION BY object_id, sequence_id) AS n_u
+    SELECT object_id, sequence_id, image_id, date, mag_psf, e_mag_psf
     FROM measurements
     WHERE filter = getvariable('rapid_filter')
       AND sequence_id IS NOT NULL
@@ -23,19 +21,19 @@ WITH exposures AS (
 
 looking_back AS (
     SELECT
-        object_id, sequence_id, n_u, image_id, mag_psf, e_mag_psf,
+        object_id, sequence_id, image_id, mag_psf, e_mag_psf,
+        count(*) OVER (in_sequence ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING) AS n_u,
         list(struct_pack(image_id := image_id, mag_psf := mag_psf, e_mag_psf := e_mag_psf)) OVER (
-            PARTITION BY object_id, sequence_id
-            ORDER BY date, image_id
-            ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+            in_sequence ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
         ) AS earlier
     FROM exposures
-    WHERE n_u >= getvariable('rapid_min_exposures')
+    WINDOW in_sequence AS (PARTITION BY object_id, sequence_id ORDER BY date, image_id)
 ),
 
 pairs AS (
     SELECT object_id, sequence_id, n_u, unnest(earlier) AS i, image_id AS image_id_j, mag_psf AS mag_j, e_mag_psf AS e_mag_j
     FROM looking_back
+    WHERE n_u >= getvariable('rapid_min_exposures')
 ),
 
 compared AS (
@@ -49,29 +47,30 @@ compared AS (
     FROM pairs
 ),
 
+-- The greatest struct is the one with the greatest first field; the negative image_ids settle equal ones.
 winners AS (
-    SELECT *
-    FROM compared
-    QUALIFY row_number() OVER (PARTITION BY object_id ORDER BY sigma DESC, image_id_i, image_id_j) = 1
-),
-
-totals AS (
-    SELECT object_id, max(sigma_floored) AS sigma_floored, count(DISTINCT sequence_id) AS n_sequences
+    SELECT
+        object_id,
+        max(struct_pack(
+            sigma := sigma, minus_i := -image_id_i, minus_j := -image_id_j, delta_u_mag := delta_u_mag,
+            e_mag_i := e_mag_i, e_mag_j := e_mag_j, sequence_id := sequence_id, n_u := n_u
+        )) AS best,
+        max(sigma_floored) AS sigma_floored,
+        count(DISTINCT sequence_id) AS n_sequences
     FROM compared
     GROUP BY object_id
 )
 
 SELECT
-    CAST(w.object_id AS BIGINT) AS object_id,                       -- survey object {meta.id;meta.main}
-    CAST(w.sigma AS DOUBLE) AS rapid_u_sigma,                       -- rapid delta-u sigma, the published statistic {stat.snr;phot.mag;em.opt.U}
-    CAST(w.delta_u_mag AS DOUBLE) AS delta_u_mag,                   -- change in u of the winning pair, without sign [mag] {phot.mag;em.opt.U;arith.diff}
-    CAST(w.e_mag_i AS DOUBLE) AS e_mag_i,                           -- error of its earlier exposure [mag] {stat.error;phot.mag}
-    CAST(w.e_mag_j AS DOUBLE) AS e_mag_j,                           -- error of its later exposure [mag] {stat.error;phot.mag}
-    CAST(w.image_id_i AS BIGINT) AS image_id_i,                     -- its earlier exposure {meta.id;obs}
-    CAST(w.image_id_j AS BIGINT) AS image_id_j,                     -- its later exposure {meta.id;obs}
-    CAST(w.sequence_id AS BIGINT) AS sequence_id,                   -- the sequence of the winning pair {meta.id;obs.sequence}
-    CAST(w.n_u AS INTEGER) AS n_u,                                  -- valid u exposures in that sequence {meta.number}
-    CAST(t.n_sequences AS INTEGER) AS n_sequences,                  -- sequences compared {meta.number}
-    CAST(t.sigma_floored AS DOUBLE) AS rapid_u_sigma_floored        -- the same with an error floor in quadrature {stat.snr;phot.mag;em.opt.U}
-FROM winners AS w
-JOIN totals AS t ON w.object_id = t.object_id
+    CAST(object_id AS BIGINT) AS object_id,                    -- survey object {meta.id;meta.main}
+    CAST(best.sigma AS DOUBLE) AS rapid_u_sigma,               -- rapid delta-u sigma, the published statistic {stat.snr;phot.mag;em.opt.U}
+    CAST(best.delta_u_mag AS DOUBLE) AS delta_u_mag,           -- change in u of the winning pair, without sign [mag] {phot.mag;em.opt.U;arith.diff}
+    CAST(best.e_mag_i AS DOUBLE) AS e_mag_i,                   -- error of its earlier exposure [mag] {stat.error;phot.mag}
+    CAST(best.e_mag_j AS DOUBLE) AS e_mag_j,                   -- error of its later exposure [mag] {stat.error;phot.mag}
+    CAST(-best.minus_i AS BIGINT) AS image_id_i,               -- its earlier exposure {meta.id;obs}
+    CAST(-best.minus_j AS BIGINT) AS image_id_j,               -- its later exposure {meta.id;obs}
+    CAST(best.sequence_id AS BIGINT) AS sequence_id,           -- the sequence of the winning pair {meta.id;obs.sequence}
+    CAST(best.n_u AS INTEGER) AS n_u,                          -- valid u exposures in that sequence {meta.number}
+    CAST(n_sequences AS INTEGER) AS n_sequences,               -- sequences compared {meta.number}
+    CAST(sigma_floored AS DOUBLE) AS rapid_u_sigma_floored     -- the same with an error floor in quadrature {stat.snr;phot.mag;em.opt.U}
+FROM winners

@@ -1,0 +1,171 @@
+"""The thresholds of the science: read from files of SET VARIABLE lines, overridden, checked and applied.
+
+    SET VARIABLE name = value;  -- [unit] what it does (where it is from)
+
+A value is a number, a quoted text, TRUE, FALSE or a list of such. What overrides a default must be of its kind.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import duckdb
+import sqlglot
+from sqlglot import exp
+from sqlglot.errors import SqlglotError
+
+from skysy.errors import ModelError, NotFound, SkysyError, UsageError
+from skysy.models.files import did_you_mean
+
+_LINE = re.compile(r"^SET\s+VARIABLE\s+(?P<name>\w+)\s*=\s*(?P<value>.+?)\s*;\s*(?:--\s*(?P<comment>.*))?$", re.IGNORECASE)
+_COMMENT = re.compile(r"^(?:\[(?P<unit>[^\]]*)\]\s*)?(?P<description>.*)$")
+_NUMBERS = ("INTEGER", "DECIMAL", "DOUBLE")
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One threshold: `value_sql` is its SQL literal, `origin` the file or option that set it."""
+
+    name: str
+    value_sql: str
+    type: str
+    unit: str | None
+    description: str
+    origin: str
+
+
+Parameters = Mapping[str, Parameter]
+
+
+def read_parameters(path: Path, origin: str) -> dict[str, Parameter]:
+    """The parameters of a file by name; raises ModelError with the line that is not one."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"The parameter file {path} cannot be read: {error}.") from error
+    found: dict[str, Parameter] = {}
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not line.strip() or line.lstrip().startswith("--"):
+            continue
+        match = _LINE.match(line.strip())
+        if match is None:
+            raise ModelError(
+                f"{origin}, line {number}: not a parameter: {line.strip()!r}.",
+                "Write `SET VARIABLE name = value;  -- [unit] what it does`.",
+            )
+        comment = _COMMENT.match(match["comment"] or "")
+        kind = literal_type(match["value"])
+        if kind is None:
+            raise ModelError(
+                f"{origin}, line {number}: {match['value']!r} is not a number, a quoted text, TRUE, FALSE or a list of such."
+            )
+        if match["name"] in found:
+            raise ModelError(f"{origin}, line {number}: {match['name']} is set twice.")
+        found[match["name"]] = Parameter(
+            name=match["name"],
+            value_sql=match["value"],
+            type=kind,
+            unit=comment["unit"] if comment else None,
+            description=comment["description"] if comment else "",
+            origin=origin,
+        )
+    return found
+
+
+def override(known: Parameters, others: Iterable[Parameter], error: type[SkysyError] = UsageError) -> dict[str, Parameter]:
+    """The known parameters with the values of others in their place.
+
+    Raises NotFound for a name that is not known, `error` for a value or unit that does not fit the default's.
+    """
+    merged = dict(known)
+    for other in others:
+        base = merged.get(other.name)
+        if base is None:
+            raise NotFound(f"{other.origin}: there is no parameter {other.name}.", did_you_mean(other.name, merged))
+        if not _fits(other.type, base.type):
+            raise error(
+                f"{other.origin}: {other.value_sql} is {_words(other.type)}; {base.name} is {_words(base.type)}, as {base.value_sql}."
+            )
+        if other.unit is not None and other.unit != base.unit:
+            raise error(f"{other.origin}: {base.name} is in {base.unit or 'no unit'}, not in {other.unit or 'no unit'}.")
+        value = f"CAST([] AS {base.type})" if other.type == "NULL[]" else other.value_sql
+        merged[base.name] = replace(
+            base, value_sql=value, origin=other.origin, description=other.description or base.description
+        )
+    return merged
+
+
+def parse_settings(settings: Iterable[str], known: Parameters) -> list[Parameter]:
+    """Parameters from `name=value` words; a text may come without its quotes, as a command line leaves it."""
+    found = []
+    for setting in settings:
+        name, equals, value = (part.strip() for part in setting.partition("="))
+        if not (equals and name and value):
+            raise UsageError(f"--set {setting!r} is not name=value.", "Write it as --set j_mag_max=13.5.")
+        base = known.get(name)
+        kind = literal_type(value)
+        if base is not None and base.type == "VARCHAR" and kind != "VARCHAR":
+            value, kind = "'" + value.replace("'", "''") + "'", "VARCHAR"
+        if kind is None:
+            expected = f"; {name} is {_words(base.type)}, as {base.value_sql}" if base else ""
+            raise UsageError(f"--set {setting!r}: {value!r} is not a value{expected}.")
+        found.append(Parameter(name, value, kind, None, "", f"--set {name}"))
+    return found
+
+
+def apply(con: duckdb.DuckDBPyConnection, parameters: Parameters) -> None:
+    """Set every parameter on a connection, so that getvariable reads it."""
+    for statement in statements(parameters):
+        con.execute(statement)
+
+
+def statements(parameters: Parameters) -> list[str]:
+    """The SET VARIABLE statements that give these parameters to any DuckDB session."""
+    return [f"SET VARIABLE {parameter.name} = {parameter.value_sql};" for parameter in parameters.values()]
+
+
+def literal_type(value: str) -> str | None:
+    """INTEGER, DECIMAL, DOUBLE, VARCHAR or BOOLEAN, with [] for a list ('NULL[]' if empty); None for anything else."""
+    try:
+        tree = sqlglot.parse_one(value, dialect="duckdb")
+    except SqlglotError:
+        return None
+    if isinstance(tree, exp.Array):
+        kinds = {_scalar_type(item) for item in tree.expressions}
+        if not kinds:
+            return "NULL[]"
+        if kinds <= set(_NUMBERS):
+            return f"{max((kind for kind in kinds if kind), key=_NUMBERS.index)}[]"
+        kind = kinds.pop()
+        return f"{kind}[]" if kind and not kinds else None
+    return _scalar_type(tree)
+
+
+def _scalar_type(node: exp.Expr) -> str | None:
+    if isinstance(node, exp.Boolean):
+        return "BOOLEAN"
+    number = node.this if isinstance(node, exp.Neg) else node
+    if not isinstance(number, exp.Literal):
+        return None
+    if number.is_string:
+        return "VARCHAR" if number is node else None
+    text = number.name.lower()
+    return "DOUBLE" if "e" in text else "DECIMAL" if "." in text else "INTEGER"
+
+
+def _fits(kind: str, base: str) -> bool:
+    """Whether a value of one type may stand for another's: a whole number for a decimal one, never the reverse."""
+    if base.endswith("[]"):
+        return kind == "NULL[]" or (kind.endswith("[]") and _fits(kind[:-2], base[:-2]))
+    if base in ("DECIMAL", "DOUBLE"):
+        return kind in _NUMBERS
+    return kind == base
+
+
+def _words(kind: str) -> str:
+    if kind.endswith("[]"):
+        return "a list"
+    return {"INTEGER": "a whole number", "VARCHAR": "a text", "BOOLEAN": "TRUE or FALSE"}.get(kind, "a number")
