@@ -50,7 +50,7 @@ CREATE TABLE meta.parameter (
     name VARCHAR, value VARCHAR, type VARCHAR, unit VARCHAR, description VARCHAR, origin VARCHAR, run_id BIGINT);
 CREATE TABLE meta.audit (
     audit VARCHAR, severity VARCHAR, description VARCHAR, offenders BIGINT, sample JSON, run_id BIGINT,
-    ran_at TIMESTAMP);
+    ran_at TIMESTAMP, fingerprint VARCHAR);
 """
 
 

@@ -83,6 +83,12 @@ def read_votable(path: Path) -> tuple[Any, dict[str, list[Any]]]:
     return table, cells
 
 
+def csv_rows(path: Path, types: dict[str, str]) -> list[Any]:
+    """What DuckDB reads from a CSV file of columns whose types it is told."""
+    query = f"SELECT * FROM read_csv('{path}', columns = {types!r}, header = true, auto_detect = false)"
+    return duckdb.execute(query).fetchall()
+
+
 def bits(kind: str, values: list[Any]) -> list[bytes | None]:
     return [None if value is None else struct.pack(kind, value) for value in values]
 
@@ -169,10 +175,7 @@ def test_parquet_keeps_types_values_and_the_voparquet_header(tmp_path: Path) -> 
 def test_csv_read_with_the_columns_types_gives_every_value_back(tmp_path: Path, form: str) -> None:
     path = written(tmp_path, form, the_table())
     types = {c.name: "VARCHAR" if c.type.startswith("CHAR") else c.type for c in COLUMNS}
-    read = duckdb.sql(
-        f"SELECT * FROM read_csv('{path}', columns = {types!r}, header = true, auto_detect = false)"
-    )
-    rows = dict(zip(read.columns, map(list, zip(*read.fetchall(), strict=True)), strict=True))
+    rows = dict(zip(types, map(list, zip(*csv_rows(path, types), strict=True)), strict=True))
     assert bits("<f", rows.pop("mag")) == bits("<f", VALUES["mag"])
     assert rows == {name: values for name, values in VALUES.items() if name != "mag"}
 
@@ -295,9 +298,7 @@ def test_any_rows_come_back(tmp_path: Path, form: str, rows: list[tuple[Any, ...
     path = written(tmp_path, form, table, columns)
     if form == "csv.gz":
         types = {c.name: c.type for c in columns}
-        got = duckdb.sql(
-            f"SELECT * FROM read_csv('{path}', columns = {types!r}, header = true, auto_detect = false)"
-        ).fetchall()
+        got = csv_rows(path, types)
     else:
         _, cells = read_votable(path)
         cells["s"] = [v or None for v in cells["s"]]

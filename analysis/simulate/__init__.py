@@ -1,1 +1,1 @@
-"""A seeded sky in the archives own shapes."""
+"""A seeded sky in the archives' own shapes: what every cut and every statistic is measured against."""

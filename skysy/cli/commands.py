@@ -1,9 +1,54 @@
-"""Every command of skysy in the order of its help."""
+"""The application: every command of skysy, in the order of its help."""
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
+from skysy import __version__
+from skysy.cli.build import build, status
+from skysy.cli.demo import demo
+from skysy.cli.export import export
+from skysy.cli.load import load
+from skysy.cli.query import shell, sql
+from skysy.cli.recover import recover
+from skysy.cli.report import report
+from skysy.cli.simulate import simulate
+from skysy.cli.why import why
 
-def register(app: typer.Typer) -> None:
-    """Add the commands to the application."""
+_PANELS = {
+    "Start": (demo, simulate),
+    "Build": (load, build, status),
+    "Ask": (why, sql, shell),
+    "Show": (report, export, recover),
+}
+
+app = typer.Typer(
+    name="skysy",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    help="From sky archives to a ranked, explained list of accreting symbiotic-star candidates, "
+    "in one local DuckDB warehouse.",
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"skysy {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _frame(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Options that belong to no command."""
+
+
+for _panel, _functions in _PANELS.items():
+    for _function in _functions:
+        app.command(rich_help_panel=_panel)(_function)

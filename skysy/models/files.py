@@ -1,7 +1,7 @@
-"""One SQL file read: its header in words, its SELECT as a tree, its output columns with type, unit and meaning.
+"""One SQL file read: its header in words, its SELECT as a tree, its output columns with type, unit and sense.
 
-A model file is one SELECT under a header of comment lines; an audit file is one query of offending rows. What the
-header claims (name, key, inputs) is held against what the SQL does, so that the header can be believed.
+A model file is one SELECT under a header of comment lines; an audit file is one query of offending rows. What
+the header claims (name, key, inputs) is held against what the SQL does, so that the header can be believed.
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ _NAME_LINE = re.compile(r"^-- (?P<name>\w+): (?P<text>\S.*)$")
 _FIELD_LINE = re.compile(r"^-- (?P<name>\w+):\s*(?P<text>.*)$")
 _MORE_LINE = re.compile(r"^--\s{3,}(?P<text>\S.*)$")
 _COLUMN_COMMENT = re.compile(r"^\s*,?[ \t]*--[ \t]*(?P<text>\S.*?)[ \t]*$")
-_CAST_TYPE = re.compile(r"\bAS\s+(?P<type>[A-Z]\w*(?:\s*\([\d\s,]+\))?(?:\[\])*)\s*\)\s*AS\s*$", re.IGNORECASE)
+_CAST_TYPE = re.compile(
+    r"\bAS\s+(?P<type>[A-Z]\w*(?:\s*\([\d\s,]+\))?(?:\[\])*)\s*\)\s*AS\s*$", re.IGNORECASE
+)
 _NOT_ARCHIVE = {"main", "meta", "temp", "information_schema", "pg_catalog"}
 _TABLE_FUNCTIONS = (exp.GenerateSeries, exp.Unnest)
 
@@ -88,12 +90,14 @@ class Audit:
 
 
 def read_model(path: Path) -> Model:
-    """The model of a file; raises SqlError where it does not parse, ModelError where its header is not true."""
+    """The model of a file; raises SqlError if it does not parse, ModelError if its header is not true."""
     sql = path.read_text(encoding="utf-8")
     purpose, fields = _header(path, sql, _MODEL_FIELDS)
     tree = _parse(path, sql)
     if not isinstance(tree, exp.Select):
-        raise ModelError(f"{path.name}: the last step of a model is one SELECT, with a comment on each column.")
+        raise ModelError(
+            f"{path.name}: the last step of a model is one SELECT, with a comment on each column."
+        )
     columns = _columns(path, sql, tree)
     model = Model(
         name=path.stem,
@@ -154,7 +158,7 @@ def parameters_read(path: Path, tree: exp.Expr) -> tuple[str, ...]:
 
 
 def tables_read(path: Path, tree: exp.Expr) -> set[str]:
-    """Tables that SQL reads, lower case: `schema.table` for the archive's, bare for models; CTEs are left out.
+    """Tables that SQL reads, lower case: `schema.table` for the archive's, bare for models, no CTEs.
 
     Raises ModelError for a table function other than range, generate_series and unnest: a file read that way
     could change without being noticed.
@@ -166,21 +170,19 @@ def tables_read(path: Path, tree: exp.Expr) -> set[str]:
         if not isinstance(table.this, exp.Identifier):
             raise ModelError(f"{path.name}: reads {table.this.sql(dialect='duckdb')}, which is not a table.")
         schema = table.db.lower()
-        if not schema and is_cte(table):
+        if cte_of(table) is not None:
             continue
         if schema in _NOT_ARCHIVE:
-            raise ModelError(f"{path.name}: reads {schema}.{table.name}; models are named bare, and no SQL reads {schema}.")
+            raise ModelError(
+                f"{path.name}: reads {schema}.{table.name}.",
+                "Models are named bare; no SQL of the science reads the bookkeeping.",
+            )
         names.add(f"{schema}.{table.name.lower()}" if schema else table.name.lower())
     return names
 
 
-def is_cte(table: exp.Table) -> bool:
-    """Whether a bare table name means a CTE that can be seen from where it stands."""
-    return cte_of(table) is not None
-
-
 def cte_of(table: exp.Table) -> exp.CTE | None:
-    """The CTE that a bare table name means, or None for a table: a CTE sees only those before it."""
+    """The CTE that a table name means from where it stands, or None; a CTE sees only those before it."""
     if table.db:
         return None
     name = table.name.lower()
@@ -191,12 +193,12 @@ def cte_of(table: exp.Table) -> exp.CTE | None:
         if isinstance(ancestor, exp.Query):
             visible = None
             for cte in ancestor.ctes:
-                if id(cte) in inside:
-                    if cte.alias.lower() == name and cte.parent is not None and cte.parent.args.get("recursive"):
-                        visible = cte
-                    break
-                if cte.alias.lower() == name:
+                own = id(cte) in inside
+                recursive = cte.parent is not None and bool(cte.parent.args.get("recursive"))
+                if cte.alias.lower() == name and (recursive or not own):
                     visible = cte
+                if own:
+                    break
             if visible is not None:
                 return visible
         ancestor = ancestor.parent
@@ -239,7 +241,8 @@ def _header(path: Path, sql: str, allowed: Collection[str]) -> tuple[str, dict[s
             current = found["name"]
             if current not in allowed:
                 raise ModelError(
-                    f"{path.name}, line {number}: unknown header field {current!r}.", did_you_mean(current, allowed)
+                    f"{path.name}, line {number}: unknown header field {current!r}.",
+                    did_you_mean(current, allowed),
                 )
             if current in texts:
                 raise ModelError(f"{path.name}, line {number}: header field {current!r} stands twice.")
@@ -271,23 +274,28 @@ def _checked_inputs(path: Path, fields: dict[str, str], tree: exp.Query) -> tupl
     said, read = set(_names(fields.get("inputs", ""))), tables_read(path, tree)
     problems = []
     if read - said:
-        problems.append(f"the SQL reads {', '.join(sorted(read - said))}, which the header's inputs do not name")
+        problems.append(
+            f"the SQL reads {', '.join(sorted(read - said))}, which the header's inputs do not name"
+        )
     if said - read:
-        problems.append(f"the header's inputs name {', '.join(sorted(said - read))}, which the SQL does not read")
+        problems.append(
+            f"the header's inputs name {', '.join(sorted(said - read))}, which the SQL does not read"
+        )
     if problems:
-        raise ModelError(f"{path.name}: {'; '.join(problems)}.", "Correct the line `-- inputs:` of that file.")
+        raise ModelError(
+            f"{path.name}: {'; '.join(problems)}.", "Correct the line `-- inputs:` of that file."
+        )
     return tuple(sorted(read))
 
 
 def _columns(path: Path, sql: str, tree: exp.Select) -> tuple[Column, ...]:
-    """The output columns of the final SELECT: each `CAST(... AS TYPE) AS name,  -- description [unit] {ucd}`."""
+    """Output columns of the final SELECT: each `CAST(... AS TYPE) AS name,  -- description [unit] {ucd}`."""
     columns: list[Column] = []
     for projection in tree.expressions:
         alias = projection.args.get("alias")
-        if not (isinstance(projection, exp.Alias) and isinstance(projection.this, exp.Cast) and alias is not None):
-            raise ModelError(
-                f"{path.name}: the output column `{projection.sql(dialect='duckdb')}` is not CAST(... AS TYPE) AS name."
-            )
+        if alias is None or not isinstance(projection.this, exp.Cast):
+            text = projection.sql(dialect="duckdb")
+            raise ModelError(f"{path.name}: the output column `{text}` is not CAST(... AS TYPE) AS name.")
         before, after = sql[: alias.meta["start"]], sql[alias.meta["end"] + 1 :].split("\n", 1)[0]
         cast, comment = _CAST_TYPE.search(before), _COLUMN_COMMENT.match(after)
         if cast is None:
@@ -321,5 +329,3 @@ def _check_model(model: Model) -> None:
         )
     if model.kind == "view" and model.engine:
         raise ModelError(f"{where}: a view has no engine.")
-    if model.tree.args.get("order") or model.tree.args.get("limit") or model.tree.args.get("offset"):
-        raise ModelError(f"{where}: a model ends without ORDER BY, LIMIT or OFFSET: a table has no order.")

@@ -2,7 +2,7 @@
 
     SET VARIABLE name = value;  -- [unit] what it does (where it is from)
 
-A value is a number, a quoted text, TRUE, FALSE or a list of such. What overrides a default must be of its kind.
+A value is a number, a quoted text, TRUE, FALSE or a list of such; what overrides it must be of its kind.
 """
 
 from __future__ import annotations
@@ -20,7 +20,10 @@ from sqlglot.errors import SqlglotError
 from skysy.errors import ModelError, NotFound, SkysyError, UsageError
 from skysy.models.files import did_you_mean
 
-_LINE = re.compile(r"^SET\s+VARIABLE\s+(?P<name>\w+)\s*=\s*(?P<value>.+?)\s*;\s*(?:--\s*(?P<comment>.*))?$", re.IGNORECASE)
+_LINE = re.compile(
+    r"^SET\s+VARIABLE\s+(?P<name>\w+)\s*=\s*(?P<value>(?:'(?:[^']|'')*'|[^';])+?)\s*;\s*(?:--\s*(?P<comment>.*))?$",
+    re.IGNORECASE,
+)
 _COMMENT = re.compile(r"^(?:\[(?P<unit>[^\]]*)\]\s*)?(?P<description>.*)$")
 _NUMBERS = ("INTEGER", "DECIMAL", "DOUBLE")
 
@@ -60,7 +63,8 @@ def read_parameters(path: Path, origin: str) -> dict[str, Parameter]:
         kind = literal_type(match["value"])
         if kind is None:
             raise ModelError(
-                f"{origin}, line {number}: {match['value']!r} is not a number, a quoted text, TRUE, FALSE or a list of such."
+                f"{origin}, line {number}: {match['value']!r} is no value for {match['name']}.",
+                "A value is a number, a quoted text, TRUE, FALSE or a list of such.",
             )
         if match["name"] in found:
             raise ModelError(f"{origin}, line {number}: {match['name']} is set twice.")
@@ -75,25 +79,29 @@ def read_parameters(path: Path, origin: str) -> dict[str, Parameter]:
     return found
 
 
-def override(known: Parameters, others: Iterable[Parameter], error: type[SkysyError] = UsageError) -> dict[str, Parameter]:
+def override(
+    known: Parameters, others: Iterable[Parameter], error: type[SkysyError] = UsageError
+) -> dict[str, Parameter]:
     """The known parameters with the values of others in their place.
 
     Raises NotFound for a name that is not known, `error` for a value or unit that does not fit the default's.
     """
     merged = dict(known)
     for other in others:
-        base = merged.get(other.name)
+        where, value, base = other.origin, other.value_sql, merged.get(other.name)
         if base is None:
-            raise NotFound(f"{other.origin}: there is no parameter {other.name}.", did_you_mean(other.name, merged))
+            raise NotFound(f"{where}: there is no parameter {other.name}.", did_you_mean(other.name, merged))
         if not _fits(other.type, base.type):
             raise error(
-                f"{other.origin}: {other.value_sql} is {_words(other.type)}; {base.name} is {_words(base.type)}, as {base.value_sql}."
+                f"{where}: {base.name} must be {_words(base.type)}, as {base.value_sql}, not {value}."
             )
         if other.unit is not None and other.unit != base.unit:
-            raise error(f"{other.origin}: {base.name} is in {base.unit or 'no unit'}, not in {other.unit or 'no unit'}.")
-        value = f"CAST([] AS {base.type})" if other.type == "NULL[]" else other.value_sql
+            raise error(f"{where}: {base.name} is in [{base.unit or ''}], not in [{other.unit}].")
         merged[base.name] = replace(
-            base, value_sql=value, origin=other.origin, description=other.description or base.description
+            base,
+            value_sql=f"CAST([] AS {base.type})" if other.type == "NULL[]" else value,
+            origin=where,
+            description=other.description or base.description,
         )
     return merged
 
@@ -128,7 +136,7 @@ def statements(parameters: Parameters) -> list[str]:
 
 
 def literal_type(value: str) -> str | None:
-    """INTEGER, DECIMAL, DOUBLE, VARCHAR or BOOLEAN, with [] for a list ('NULL[]' if empty); None for anything else."""
+    """INTEGER, DECIMAL, DOUBLE, VARCHAR or BOOLEAN; [] for a list (`NULL[]` if empty); None if no literal."""
     try:
         tree = sqlglot.parse_one(value, dialect="duckdb")
     except SqlglotError:
@@ -157,7 +165,7 @@ def _scalar_type(node: exp.Expr) -> str | None:
 
 
 def _fits(kind: str, base: str) -> bool:
-    """Whether a value of one type may stand for another's: a whole number for a decimal one, never the reverse."""
+    """Whether a value may stand for another: a whole number for a decimal one, never the reverse."""
     if base.endswith("[]"):
         return kind == "NULL[]" or (kind.endswith("[]") and _fits(kind[:-2], base[:-2]))
     if base in ("DECIMAL", "DOUBLE"):
@@ -168,4 +176,6 @@ def _fits(kind: str, base: str) -> bool:
 def _words(kind: str) -> str:
     if kind.endswith("[]"):
         return "a list"
-    return {"INTEGER": "a whole number", "VARCHAR": "a text", "BOOLEAN": "TRUE or FALSE"}.get(kind, "a number")
+    return {"INTEGER": "a whole number", "VARCHAR": "a text", "BOOLEAN": "TRUE or FALSE"}.get(
+        kind, "a number"
+    )

@@ -1,0 +1,149 @@
+"""`skysy sql`: one query, read only; `skysy shell`: a DuckDB shell on the warehouse, read only."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from skysy.cli.options import JsonOption, MemoryOption, ThreadsOption, WarehouseOption
+
+if TYPE_CHECKING:
+    from skysy.store import Warehouse
+
+_TABLE_ROWS = 40
+"""Rows that a printed table shows unless --limit says otherwise."""
+
+
+def sql(
+    query: Annotated[str, typer.Argument(metavar="SQL", help="A query, as 'FROM cut_flow'.")],
+    as_json: JsonOption = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV with a header line.")] = False,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            "--limit", metavar="N", min=1, help="Rows to print.", show_default="40 in a table, else all"
+        ),
+    ] = None,
+    warehouse: WarehouseOption = None,
+    memory_limit: MemoryOption = None,
+    threads: ThreadsOption = None,
+) -> None:
+    """Ask the warehouse in SQL, read only; getvariable gives the parameters of the last build.
+
+    Example: skysy sql "SELECT * FROM candidates ORDER BY rank" --limit 10
+    """
+    import duckdb
+
+    from skysy.config import settings
+    from skysy.errors import SqlError, UsageError
+    from skysy.store import open_warehouse
+
+    if as_json and as_csv:
+        raise UsageError("--json and --csv together are two forms.", "Choose one.")
+    most = limit if as_json or as_csv else limit or _TABLE_ROWS
+    with open_warehouse(settings(warehouse, memory_limit, threads)) as house:
+        for statement in _parameters(house):
+            house.run(statement)
+        # A table name must never mean a variable of this program.
+        house.run("SET python_enable_replacements = false")
+        try:
+            found = house.con.execute(query)
+            names = [column[0] for column in found.description or []]
+            types = [str(column[1]) for column in found.description or []]
+            rows = found.fetchall() if most is None else found.fetchmany(most + 1)
+        except duckdb.Error as error:
+            text = str(error).strip()
+            remedy = ""
+            if "read-only mode" in text:
+                remedy = "It is open for reading only; tables are made by `skysy build` from sql/."
+            raise SqlError(text, remedy) from error
+    more = most is not None and len(rows) > most
+    rows = rows[:most]
+    if as_json:
+        _print_json(names, rows)
+    elif as_csv:
+        _print_csv(names, rows)
+    else:
+        _print_table(names, types, rows)
+    if more:
+        typer.echo(f"The first {most} rows; there are more: use --limit N.", err=True)
+
+
+def shell(
+    warehouse: WarehouseOption = None,
+    memory_limit: MemoryOption = None,
+    threads: ThreadsOption = None,
+) -> None:
+    """Open a DuckDB shell on the warehouse, read only, with the parameters of the last build set.
+
+    Example: skysy shell
+    """
+    import os
+
+    from skysy.config import settings
+    from skysy.errors import UsageError
+    from skysy.store import open_warehouse
+
+    program = find_shell()
+    if program is None:
+        raise UsageError(
+            "There is no `duckdb` shell on this machine.", "Install it: pip install 'skysy[shell]'"
+        )
+    with open_warehouse(settings(warehouse, memory_limit, threads)) as house:
+        bounds = house.settings
+        statements = [
+            f"SET memory_limit = '{bounds.memory_limit}';",
+            f"SET threads = {bounds.threads};",
+            *_parameters(house),
+        ]
+    typer.echo("Read only; `skysy load` and `skysy build` wait until this shell is closed.", err=True)
+    sys.stdout.flush()
+    os.execv(program, [program, "-readonly", "-cmd", " ".join(statements), str(bounds.database)])
+
+
+def find_shell() -> str | None:
+    """The `duckdb` shell: beside this Python first, where `skysy[shell]` puts it, then on PATH."""
+    import shutil
+    from pathlib import Path
+
+    return shutil.which("duckdb", path=str(Path(sys.executable).parent)) or shutil.which("duckdb")
+
+
+def _parameters(house: Warehouse) -> list[str]:
+    """SET VARIABLE statements for the parameters of the last build; none before the first."""
+    found = house.rows("SELECT name, value FROM meta.parameter ORDER BY name")
+    return [f"SET VARIABLE {name} = {value};" for name, value in found]
+
+
+def _print_table(names: list[str], types: list[str], rows: list[tuple[Any, ...]]) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    numbers = ("INT", "DOUBLE", "FLOAT", "DECIMAL", "HUGEINT", "NUMBER")
+    for name, kind in zip(names, types, strict=True):
+        right = any(word in kind.upper() for word in numbers) and "[" not in kind
+        table.add_column(Text(name), justify="right" if right else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text("NULL", style="dim") if value is None else Text(str(value)) for value in row))
+    console = Console(width=None if sys.stdout.isatty() else 10_000, highlight=False)
+    console.print(table)
+
+
+def _print_json(names: list[str], rows: list[tuple[Any, ...]]) -> None:
+    from skysy.cli.options import print_json
+    from skysy.models.build import plain
+
+    print_json([{name: plain(value) for name, value in zip(names, row, strict=True)} for row in rows])
+
+
+def _print_csv(names: list[str], rows: list[tuple[Any, ...]]) -> None:
+    import csv
+
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(names)
+    writer.writerows(rows)

@@ -1,0 +1,59 @@
+"""`skysy recover`: a build of a simulated sky held against its truth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from skysy.cli.options import JsonOption, MemoryOption, ThreadsOption, WarehouseOption, print_json
+
+
+def recover(
+    archive: Annotated[Path, typer.Argument(metavar="DIR", help="A directory that `skysy simulate` made.")],
+    as_json: JsonOption = False,
+    warehouse: WarehouseOption = None,
+    memory_limit: MemoryOption = None,
+    threads: ThreadsOption = None,
+) -> None:
+    """Compare the build with the simulated truth: sample, flickerers by amplitude, planted bad rows.
+
+    Example: skysy recover demo/archive --warehouse demo/warehouse
+    """
+    from dataclasses import asdict
+
+    from skysy.analysis.recovery import compare
+    from skysy.config import settings
+    from skysy.models.build import built_release
+    from skysy.models.project import load_project
+    from skysy.store import open_warehouse
+
+    with open_warehouse(settings(warehouse, memory_limit, threads)) as house:
+        project = load_project(built_release(house))
+        for name, value in house.rows("SELECT name, value FROM meta.parameter"):
+            house.run(f"SET VARIABLE {name} = {value}")
+        found = compare(house, archive, project.model("measurement_flow").sql)
+    if as_json:
+        extra = {"completeness": found.sample.completeness, "purity": found.sample.purity}
+        print_json(asdict(found) | extra)
+        return
+    sample = found.sample
+    typer.echo(
+        f"sample: {sample.found:,} objects, {sample.expected:,} expected; "
+        f"completeness {sample.completeness:.4f}, purity {sample.purity:.4f}"
+    )
+    typer.echo("flickerers by injected amplitude (0 = none injected)")
+    typer.echo("  amplitude_mag  in sample  with a sequence  detected  recall  candidates")
+    for row in found.flickerers:
+        typer.echo(
+            f"  {row.amplitude_mag:13.2f}  {row.sampled:9,}  {row.measured:15,}  {row.detected:8,}  "
+            f"{row.recall:6.3f}  {row.candidates:10,}"
+        )
+    lost = [row for row in found.bad_rows if not row.accounted]
+    planted = sum(row.planted for row in found.bad_rows)
+    typer.echo(
+        f"planted bad rows: {planted:,} of {len(found.bad_rows)} kinds, {len(found.bad_rows) - len(lost)} kinds accounted for"
+    )
+    for row in lost:
+        typer.echo(f"  {row.kind}: {row.planted} planted, {row.taken} taken by {row.taken_by}")

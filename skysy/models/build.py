@@ -1,0 +1,325 @@
+"""Build what is stale, audit it and swap it in one transaction: old tables stand until the new ones do."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+
+from skysy import __version__, ledger
+from skysy.errors import AuditFailed, ModelError, SqlError
+from skysy.models import parameters
+from skysy.models.files import Audit, Model
+from skysy.models.plan import AuditStep, Engine, Plan, Step, built_release, plan_build, relations
+from skysy.models.project import Project
+from skysy.store import Warehouse
+
+__all__ = ["AuditResult", "BuildSummary", "BuiltModel", "build", "built_release", "run_build"]
+
+SAMPLE_ROWS = 5
+"""Offending rows that meta.audit keeps of an audit."""
+
+_STAND = "The tables of the last build stand."
+
+
+@dataclass(frozen=True)
+class BuiltModel:
+    """A model that was built: `rows` and `content_hash` are None for a view."""
+
+    name: str
+    kind: str
+    reason: str
+    rows: int | None
+    content_hash: str | None
+    seconds: float
+    engine: str
+
+
+@dataclass(frozen=True)
+class AuditResult:
+    """What an audit found: how many rows break its promise, and a few of them."""
+
+    name: str
+    severity: str
+    sentence: str
+    offenders: int
+    sample: list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class BuildSummary:
+    """What a build did."""
+
+    release: str
+    models: tuple[BuiltModel, ...]
+    fresh: tuple[str, ...]
+    dropped: tuple[str, ...]
+    audits: tuple[AuditResult, ...]
+    seconds: float
+
+    @property
+    def nothing(self) -> bool:
+        """Whether nothing was stale and nothing was written."""
+        return not (self.models or self.dropped or self.audits)
+
+
+Progress = Callable[[Step | BuiltModel | AuditResult], None]
+"""Told each Step as it starts, each BuiltModel and AuditResult as it is done."""
+
+
+def run_build(
+    warehouse: Warehouse,
+    project: Project,
+    *,
+    engines: Mapping[str, Engine] | None = None,
+    force: bool = False,
+    progress: Progress | None = None,
+    arguments: Mapping[str, Any] | None = None,
+) -> BuildSummary:
+    """`build`, noted in meta.run as begun, then done or failed; where nothing is stale nothing is written."""
+    plan = plan_build(warehouse, project, engines, force=force)
+    if plan.empty:
+        return _nothing(project, plan)
+    told = {"release": project.release, "force": force, **(arguments or {})}
+    run_id = ledger.begin_run(warehouse.con, "build", told, __version__)
+    try:
+        summary = build(warehouse, project, run_id=run_id, engines=engines, force=force, progress=progress)
+    except BaseException:
+        ledger.end_run(warehouse.con, run_id, "failed")
+        raise
+    ledger.end_run(warehouse.con, run_id, "done")
+    return summary
+
+
+def build(
+    warehouse: Warehouse,
+    project: Project,
+    *,
+    run_id: int,
+    engines: Mapping[str, Engine] | None = None,
+    force: bool = False,
+    progress: Progress | None = None,
+) -> BuildSummary:
+    """Build every stale model and run every audit that is due, in one transaction.
+
+    Raises ModelError (no data, an engine of other columns), SqlError (a model that does not run) or
+    AuditFailed (a promise broken); the warehouse is then as it was before.
+    """
+    started = time.perf_counter()
+    tell = progress or (lambda _: None)
+    plan = plan_build(warehouse, project, engines, force=force)
+    if plan.empty:
+        return _nothing(project, plan)
+    with _interrupts(), _explained("The build", warehouse), warehouse.transaction():
+        parameters.apply(warehouse.con, project.parameters)
+        _drop(warehouse, plan.dropped)
+        built = []
+        for step in plan.stale:
+            tell(step)
+            result = _build_model(warehouse, step, (engines or {}).get(step.model.engine or ""))
+            _record(warehouse, project, step, result, run_id)
+            built.append(result)
+            tell(result)
+        _write_parameters(warehouse, project, run_id)
+        audits = _audit(warehouse, plan, run_id, tell)
+    fresh = tuple(step.model.name for step in plan.steps if not step.stale)
+    seconds = time.perf_counter() - started
+    return BuildSummary(project.release, tuple(built), fresh, plan.dropped, audits, seconds)
+
+
+def _nothing(project: Project, plan: Plan) -> BuildSummary:
+    fresh = tuple(step.model.name for step in plan.steps)
+    return BuildSummary(project.release, (), fresh, (), (), 0.0)
+
+
+@contextmanager
+def _interrupts() -> Iterator[None]:
+    """DuckDB turns Ctrl-C into a RuntimeError of its own; this turns it back."""
+    try:
+        yield
+    except RuntimeError as error:
+        if str(error) == "Query interrupted":
+            raise KeyboardInterrupt from error
+        raise
+
+
+def _build_model(warehouse: Warehouse, step: Step, engine: Engine | None) -> BuiltModel:
+    model, started = step.model, time.perf_counter()
+    _make_room(warehouse, model)
+    with _explained(f"The model {model.path.name}", warehouse):
+        if engine is None:
+            # The file follows on the same line, so that the line number in DuckDB's message is the file's.
+            warehouse.run(f'CREATE OR REPLACE {model.kind} main."{model.name}" AS {model.sql}')
+        else:
+            _from_engine(warehouse, model, engine)
+        _comment(warehouse, model)
+        rows = content = None
+        if model.kind == "table":
+            rows = int(warehouse.value(f'SELECT count(*) FROM main."{model.name}"'))
+            names = [column.name for column in model.columns]
+            content = ledger.content_hash(warehouse.con, f'main."{model.name}"', names)
+    seconds = time.perf_counter() - started
+    used = (model.engine or "") if engine is not None else ""
+    return BuiltModel(model.name, model.kind, step.reason, rows, content, seconds, used)
+
+
+def _make_room(warehouse: Warehouse, model: Model) -> None:
+    """Take away a view where a table comes and the reverse; what skysy did not build is not touched."""
+    kind = relations(warehouse).get(model.name)
+    if kind is None:
+        return
+    if not warehouse.rows("SELECT 1 FROM meta.model WHERE model = ?", [model.name]):
+        raise ModelError(
+            f"The warehouse has a {kind} main.{model.name} that skysy did not build. {_STAND}",
+            "Rename or drop it in a DuckDB shell, then run `skysy build` again.",
+        )
+    if kind != model.kind:
+        warehouse.run(f'DROP {kind} main."{model.name}"')
+
+
+def _from_engine(warehouse: Warehouse, model: Model, engine: Engine) -> None:
+    """The model's table from its engine's rows, with the column types of its SQL."""
+    types = {row[0]: row[1] for row in warehouse.rows(f"DESCRIBE {model.sql}")}
+    result = engine(warehouse)
+    if sorted(result.column_names) != sorted(types):
+        raise ModelError(
+            f"The engine {model.engine} gives the columns {', '.join(result.column_names)}; "
+            f"{model.path.name} has {', '.join(types)}. {_STAND}"
+        )
+    cast = ", ".join(f'CAST("{name}" AS {kind}) AS "{name}"' for name, kind in types.items())
+    warehouse.con.register("_engine_rows", result)
+    try:
+        warehouse.run(f'CREATE OR REPLACE TABLE main."{model.name}" AS SELECT {cast} FROM _engine_rows')
+    finally:
+        warehouse.con.unregister("_engine_rows")
+
+
+def _comment(warehouse: Warehouse, model: Model) -> None:
+    relation = f'main."{model.name}"'
+    warehouse.run(f"COMMENT ON {model.kind} {relation} IS {_text(model.comment)}")
+    for column in model.columns:
+        warehouse.run(f'COMMENT ON COLUMN {relation}."{column.name}" IS {_text(column.comment)}')
+
+
+def _record(warehouse: Warehouse, project: Project, step: Step, built: BuiltModel, run_id: int) -> None:
+    """Replace the model's row in meta.model."""
+    versions = {"skysy": __version__, "duckdb": duckdb.__version__}
+    if built.engine:
+        versions["engine"] = step.state.engine
+    warehouse.run("DELETE FROM meta.model WHERE model = ?", [built.name])
+    warehouse.run(
+        "INSERT INTO meta.model VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        [
+            built.name, project.release, built.kind, step.state.sql, json.dumps(step.state.inputs),
+            json.dumps(dict(step.state.parameters)), step.state.fingerprint, built.rows, built.content_hash,
+            built.seconds, json.dumps(versions), run_id, ledger.now(),
+        ],
+    )  # fmt: skip
+
+
+def _drop(warehouse: Warehouse, names: tuple[str, ...]) -> None:
+    """Take away the tables of models that no file makes any more."""
+    kinds = relations(warehouse)
+    for name in names:
+        if name in kinds:
+            warehouse.run(f'DROP {kinds[name]} main."{name}"')
+        warehouse.run("DELETE FROM meta.model WHERE model = ?", [name])
+
+
+def _write_parameters(warehouse: Warehouse, project: Project, run_id: int) -> None:
+    warehouse.run("DELETE FROM meta.parameter")
+    for one in project.parameters.values():
+        warehouse.run(
+            "INSERT INTO meta.parameter VALUES (?, ?, ?, ?, ?, ?, ?)",
+            [one.name, one.value_sql, one.type, one.unit, one.description, one.origin, run_id],
+        )
+
+
+def _audit(warehouse: Warehouse, plan: Plan, run_id: int, tell: Progress) -> tuple[AuditResult, ...]:
+    """Run the audits that are due and note what they find; AuditFailed if one that is an error finds rows."""
+    names = [step.audit.name for step in plan.audits]
+    warehouse.run("DELETE FROM meta.audit WHERE NOT list_contains(?, audit)", [names])
+    results = []
+    for step in plan.audits:
+        if step.due:
+            result = _run_audit(warehouse, step.audit)
+            _record_audit(warehouse, step, result, run_id)
+            results.append(result)
+            tell(result)
+    failed = [result for result in results if result.severity == "error" and result.offenders]
+    if failed:
+        told = "\n".join(
+            f"  {result.name}: {result.sentence} {result.offenders:,} rows break it, such as "
+            f"{json.dumps(result.sample[0], default=str)}"
+            for result in failed
+        )
+        raise AuditFailed(
+            f"{len(failed)} audit{'s' if len(failed) > 1 else ''} failed:\n{told}",
+            f"{_STAND} Look at those rows in the archive's tables, or at the change that brought them.",
+        )
+    return tuple(results)
+
+
+def _run_audit(warehouse: Warehouse, audit: Audit) -> AuditResult:
+    with _explained(f"The audit {audit.path.name}", warehouse):
+        count = int(warehouse.value(f"SELECT count(*) FROM {audit.query} AS offenders"))
+        sample = []
+        if count:
+            found = warehouse.con.execute(
+                f"SELECT * FROM {audit.query} AS offenders ORDER BY ALL LIMIT {SAMPLE_ROWS}"
+            )
+            names = [column[0] for column in found.description or []]
+            sample = [dict(zip(names, map(plain, row), strict=True)) for row in found.fetchall()]
+    return AuditResult(audit.name, audit.severity, audit.sentence, count, sample)
+
+
+def _record_audit(warehouse: Warehouse, step: AuditStep, result: AuditResult, run_id: int) -> None:
+    warehouse.run("DELETE FROM meta.audit WHERE audit = ?", [result.name])
+    warehouse.run(
+        "INSERT INTO meta.audit VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        [
+            result.name, result.severity, result.sentence, result.offenders,
+            json.dumps(result.sample, default=str), run_id, ledger.now(), step.fingerprint,
+        ],
+    )  # fmt: skip
+
+
+@contextmanager
+def _explained(what: str, warehouse: Warehouse) -> Iterator[None]:
+    """Turn what DuckDB says into words that name the file and the next step."""
+    limit = warehouse.settings.memory_limit
+    try:
+        yield
+    except duckdb.OutOfMemoryException as error:
+        if "max_temp_directory_size" in str(error):
+            raise SqlError(
+                f"{what} ran out of disk for its intermediate rows. {_STAND}",
+                f"Make room in {warehouse.settings.temp_directory}, or raise --memory-limit (now {limit}).",
+            ) from error
+        raise SqlError(
+            f"{what} needs more memory than {limit}. {_STAND}", "Raise it, as with --memory-limit 8GB."
+        ) from error
+    except duckdb.IOException as error:
+        if "No space left" not in str(error):
+            raise SqlError(f"{what} could not be written: {error} {_STAND}") from error
+        raise SqlError(
+            f"{what} could not be written: the disk is full. {_STAND}",
+            f"Make room beside {warehouse.settings.warehouse}, then run `skysy build` again.",
+        ) from error
+    except duckdb.Error as error:
+        raise SqlError(f"{what} failed: {error}", _STAND) from error
+
+
+def plain(value: Any) -> Any:
+    """A value that JSON can hold: NaN and infinities become their names."""
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"

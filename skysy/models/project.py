@@ -1,0 +1,150 @@
+"""The science of one release as a whole: models in the order they are built, audits and parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
+from importlib.resources import files
+from pathlib import Path
+
+from skysy.errors import ModelError, NotFound
+from skysy.models.files import Audit, Model, did_you_mean, read_audit, read_model
+from skysy.models.parameters import Parameter, override, parse_settings, read_parameters
+from skysy.models.scope import check_scope
+
+PARAMETER_FILE = "00_parameters.sql"
+STAGING = "10_staging"
+
+
+@dataclass(frozen=True)
+class Project:
+    """Models (inputs before what reads them), audits and parameters of a release."""
+
+    release: str
+    models: tuple[Model, ...]
+    audits: tuple[Audit, ...]
+    parameters: Mapping[str, Parameter]
+
+    @property
+    def archive_tables(self) -> tuple[str, ...]:
+        """Every archive table that a model reads, sorted."""
+        return tuple(sorted({name for model in self.models for name in model.archive_inputs}))
+
+    def model(self, name: str) -> Model:
+        """The model of that name; raises NotFound with the nearest one."""
+        for model in self.models:
+            if model.name == name:
+                return model
+        raise NotFound(
+            f"There is no model {name}.", did_you_mean(name, (model.name for model in self.models))
+        )
+
+
+def load_project(
+    release: str,
+    sql_directory: Path | None = None,
+    *,
+    parameters_file: Path | None = None,
+    settings: Iterable[str] = (),
+) -> Project:
+    """Read sql/ for a release; `settings` are `name=value` words that override every file.
+
+    Raises NotFound for an unknown release or parameter, SqlError for SQL that does not parse, ModelError for
+    a header that is not true, an input that does not exist, a cycle or two models of one name, UsageError for
+    a value that does not fit.
+    """
+    root = sql_directory or Path(str(files("skysy.sql")))
+    staging = root / STAGING / release
+    if not staging.is_dir():
+        known = sorted(entry.name for entry in (root / STAGING).glob("*") if entry.is_dir())
+        raise NotFound(f"There is no release {release!r}.", did_you_mean(release, known))
+    models = [
+        read_model(path)
+        for directory in (staging, root / "20_intermediate", root / "30_marts")
+        for path in sorted(directory.glob("*.sql"))
+        if path.name != PARAMETER_FILE
+    ]
+    audits = [
+        read_audit(path)
+        for directory in (root / "audits", root / "audits" / release)
+        for path in sorted(directory.glob("*.sql"))
+    ]
+    parameters = _parameters(root, staging, parameters_file, settings)
+    ordered = _ordered(models)
+    _check(ordered, audits, parameters)
+    return Project(release, tuple(ordered), tuple(audits), parameters)
+
+
+def _parameters(
+    root: Path, staging: Path, parameters_file: Path | None, settings: Iterable[str]
+) -> dict[str, Parameter]:
+    """Defaults, then the release's own, then the user's file, then single settings."""
+    defaults = root / PARAMETER_FILE
+    parameters = read_parameters(defaults, f"sql/{PARAMETER_FILE}") if defaults.exists() else {}
+    for parameter in parameters.values():
+        if not parameter.description:
+            raise ModelError(f"{parameter.origin}: {parameter.name} has no comment that says what it does.")
+    of_release = staging / PARAMETER_FILE
+    if of_release.exists():
+        origin = f"sql/{of_release.relative_to(root)}"
+        parameters = override(parameters, read_parameters(of_release, origin).values(), ModelError)
+    if parameters_file is not None:
+        parameters = override(parameters, read_parameters(parameters_file, str(parameters_file)).values())
+    return override(parameters, parse_settings(settings, parameters))
+
+
+def _ordered(models: list[Model]) -> list[Model]:
+    """Inputs first, otherwise by folder and name; names are unique, inputs exist, nothing reads itself."""
+    by_name: dict[str, Model] = {}
+    for model in models:
+        if model.name in by_name:
+            raise ModelError(
+                f"Two files are named {model.name}: {by_name[model.name].path} and {model.path}."
+            )
+        by_name[model.name] = model
+    for model in models:
+        for name in model.model_inputs:
+            if name not in by_name:
+                raise ModelError(
+                    f"{model.path.name} reads {name}, which is no model.", did_you_mean(name, by_name)
+                )
+    place = {model.name: index for index, model in enumerate(models)}
+    sorter = TopologicalSorter({model.name: model.model_inputs for model in models})
+    try:
+        sorter.prepare()
+    except CycleError as error:
+        raise ModelError(
+            f"These models read each other in a circle: {' -> '.join(reversed(error.args[1]))}."
+        ) from error
+    ordered: list[Model] = []
+    while sorter.is_active():
+        ready = sorted(sorter.get_ready(), key=place.__getitem__)
+        ordered += [by_name[name] for name in ready]
+        sorter.done(*ready)
+    return ordered
+
+
+def _check(models: list[Model], audits: list[Audit], parameters: Mapping[str, Parameter]) -> None:
+    """What can be seen only when all files are there: parameters that exist, audits that fit, scopes."""
+    known = {model.name for model in models} | {name for model in models for name in model.archive_inputs}
+    names: set[str] = set()
+    for audit in audits:
+        if audit.name in names or audit.name in known:
+            raise ModelError(f"The name {audit.name} is taken twice.")
+        names.add(audit.name)
+        for name in audit.inputs:
+            if name not in known:
+                raise ModelError(
+                    f"{audit.path.name} reads {name}, which no model of this release is or reads."
+                )
+    items: list[Model | Audit] = [*models, *audits]
+    for item in items:
+        for name in item.parameters:
+            if name not in parameters:
+                raise ModelError(
+                    f"{item.path.name} reads the parameter {name}, which is not set.",
+                    did_you_mean(name, parameters),
+                )
+    for model in models:
+        check_scope(model)
