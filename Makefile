@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 OBJECTS ?= 20000
 
-.PHONY: demo test test-slow test-archive lint docs lock clean
+.PHONY: demo test test-slow lock clean
 
 demo: $(VENV)/.demo
 	$(BIN)/skysy demo demo --objects $(OBJECTS)
@@ -18,12 +18,6 @@ test: $(VENV)/.test
 
 test-slow: $(VENV)/.test
 	$(BIN)/pytest -m slow
-
-lint: $(VENV)/.test
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
-	$(BIN)/sqlfluff lint --processes 2 sql
 
 # The lock holds every version that the tests passed with; `make lock` renews it.
 lock:

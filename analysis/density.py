@@ -137,7 +137,8 @@ def _reach(n: int) -> int:
 def _box_numbers(t: _Reals, reach: int) -> _Integers:
     """The box of unit side that each coordinate lies in, numbered from `reach` up.
 
-    Empty stretches wider than the reach are shortened to just beyond it: far points have small numbers.
+    So a step of `reach` beyond the last column of a row does not meet a column of the next row. Empty stretches
+    wider than the reach are shortened to just beyond it: far points have small numbers.
     """
     boxes, box = np.unique(np.floor(t), return_inverse=True)
     steps = np.minimum(np.diff(boxes, prepend=boxes[0]), reach + 1).astype(np.int64)

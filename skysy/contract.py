@@ -13,6 +13,7 @@ import yaml
 from skysy.columns import Column
 from skysy.errors import ContractError, NotFound
 
+_CONTRACT_KEYS = {"release", "title", "cite", "tables"}
 _COLUMN_KEYS = {"type", "unit", "ucd", "description", "required", "accept"}
 _TABLE_KEYS = {"description", "grain", "key", "files", "source", "columns"}
 
@@ -90,7 +91,8 @@ def load_contract(release: str) -> Contract:
 
 
 def _contract(release: str, spec: dict[str, Any], sha256: str) -> Contract:
-    if spec.get("release") != release:
+    _check_keys(f"sql/contract/{release}.yaml", spec, _CONTRACT_KEYS, {"release", "title", "tables"})
+    if spec["release"] != release:
         raise ContractError(f"sql/contract/{release}.yaml says release: {spec.get('release')!r}.")
     tables = tuple(_table(release, name, body) for name, body in spec["tables"].items())
     return Contract(release, spec["title"], tables, sha256, spec.get("cite", ""))
@@ -98,8 +100,7 @@ def _contract(release: str, spec: dict[str, Any], sha256: str) -> Contract:
 
 def _table(release: str, name: str, body: dict[str, Any]) -> TableContract:
     where = f"sql/contract/{release}.yaml, {name}"
-    if unknown := set(body) - _TABLE_KEYS:
-        raise ContractError(f"{where}: unknown keys {sorted(unknown)}.")
+    _check_keys(where, body, _TABLE_KEYS, {"description", "grain", "columns"})
     columns = tuple(_column(f"{where}.{column}", column, spec) for column, spec in body["columns"].items())
     spellings = [spelling for column in columns for spelling in column.spellings]
     if twice := sorted({spelling for spelling in spellings if spellings.count(spelling) > 1}):
@@ -119,10 +120,7 @@ def _table(release: str, name: str, body: dict[str, Any]) -> TableContract:
 
 
 def _column(where: str, name: str, spec: dict[str, Any]) -> Column:
-    if unknown := set(spec) - _COLUMN_KEYS:
-        raise ContractError(f"{where}: unknown keys {sorted(unknown)}.")
-    if not spec.get("description"):
-        raise ContractError(f"{where}: a description is missing.")
+    _check_keys(where, spec, _COLUMN_KEYS, {"type", "description"})
     return Column(
         name=name,
         type=str(spec["type"]).upper(),
@@ -132,3 +130,10 @@ def _column(where: str, name: str, spec: dict[str, Any]) -> Column:
         required=bool(spec.get("required", False)),
         accept=tuple(spec.get("accept", ())),
     )
+
+
+def _check_keys(where: str, spec: dict[str, Any], allowed: set[str], needed: set[str]) -> None:
+    if unknown := set(spec) - allowed:
+        raise ContractError(f"{where}: unknown keys {sorted(unknown)}.")
+    if missing := sorted(key for key in needed if not spec.get(key)):
+        raise ContractError(f"{where}: {missing[0]} is missing.")

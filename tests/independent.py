@@ -7,11 +7,12 @@ Lucy et al. 2024, arXiv:2412.00855; the SkyMapper Southern Sky Survey's page and
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import combinations, pairwise
 from math import log10, sqrt
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -27,7 +28,8 @@ E_JK_PER_EBMV = Decimal("0.413")
 
 def decimals(values: ArrayLike, places: int) -> Floats:
     """The decimal number that a single-precision value was written as, in float64 (magnitudes 6 places, errors 4)."""
-    return np.round(np.asarray(values, dtype=np.float32).astype(np.float64), places)
+    scaled = np.asarray(values, dtype=np.float32).astype(np.float64) * 10.0**places
+    return np.floor(scaled + 0.5) / 10.0**places
 
 
 def _groups(*keys: NDArray[np.int64]) -> tuple[Ints, Ints]:
@@ -327,10 +329,10 @@ def cuts(star: Star) -> dict[str, Tri]:
         "cc_flg": _equal(star.cc_flg, "000"),
         "class_star": _over(star.class_star, 0.9),
         "flags_psf": _equal(star.flags_psf, 0),
-        "nch_max": _equal(star.nch_max, 1),
         "u_ngood": _over(star.u_ngood, 0),
         "v_ngood": _over(star.v_ngood, 0),
         "g_ngood": _over(star.g_ngood, 0),
+        "nch_max": _equal(star.nch_max, 1),
         "jk": _over(colour, Decimal("0.85")),
         "j": _under(star.j_m, Decimal("14")),
         "distance": converged(star),
@@ -403,3 +405,73 @@ def worst(ours: ArrayLike, theirs: ArrayLike) -> float:
         return float("inf")
     differences = np.abs(a - b)[~np.isnan(a)]
     return float(differences.max()) if differences.size else 0.0
+
+
+def _printed(value: Any, places: int) -> float | None:
+    return None if value is None else float(decimals(value, places))
+
+
+def catalogue(
+    master: Iterable[Mapping[str, Any]],
+    twomass: Iterable[Mapping[str, Any]],
+    gaia: Iterable[Mapping[str, Any]],
+    allwise: Iterable[Mapping[str, Any]],
+    distance: Iterable[Mapping[str, Any]],
+) -> dict[int, Star]:
+    """Stars by object_id from the raw rows of five tables, joined by key in dictionaries.
+
+    REAL columns mean the decimals that archives print: distances on the sky 5, stellarity 6, E(B-V) 4.
+    """
+    psc = {row["pts_key"]: row for row in twomass}
+    gaia_ids = {row["source_id"] for row in gaia}
+    wise_ids = {row["cntr"] for row in allwise}
+    parsec = {row["source_id"]: row for row in distance}
+    none: Mapping[str, Any] = {}
+    found = {}
+    for row in master:
+        near, far = psc.get(row["twomass_key"], none), parsec.get(row["gaia_dr2_id1"], none)
+        found[row["object_id"]] = Star(
+            twomass=bool(near),
+            gaia=row["gaia_dr2_id1"] in gaia_ids,
+            allwise=row["allwise_cntr"] in wise_ids,
+            distance=bool(far),
+            twomass_dist=_printed(row["twomass_dist"], 5),
+            gaia_dist=_printed(row["gaia_dr2_dist1"], 5),
+            allwise_dist=_printed(row["allwise_dist"], 5),
+            prox=_printed(row["prox"], 5),
+            class_star=_printed(row["class_star"], 6),
+            ebmv_sfd=row["ebmv_sfd"],
+            **{name: row[name] for name in ("flags_psf", "nch_max", "u_ngood", "v_ngood", "g_ngood")},
+            **{name: near.get(name) for name in ("ph_qual", "cc_flg", "gal_contam", "ext_key", "j_m", "k_m")},
+            r_est=far.get("r_est"),
+            result_flag=far.get("result_flag"),
+        )
+    return found
+
+
+@dataclass(frozen=True)
+class FlowStep:
+    """One line of the attrition table: in order, then over all objects."""
+
+    n_in: int
+    n_pass: int
+    n_fail: int
+    n_null: int
+    alone_pass: int
+    alone_fail: int
+    alone_null: int
+
+
+def flow(answers: Sequence[Sequence[Tri]]) -> list[FlowStep]:
+    """How many objects each cut takes: `answers` holds one object's cuts in order per entry."""
+    steps, left = [], list(answers)
+    for step in range(len(answers[0]) if answers else 0):
+        now, alone = [row[step] for row in left], [row[step] for row in answers]
+        steps.append(
+            FlowStep(
+                len(now), now.count(True), now.count(False), now.count(None),
+                alone.count(True), alone.count(False), alone.count(None),
+            )
+        )  # fmt: skip
+        left = [row for row in left if row[step] is True]
+    return steps

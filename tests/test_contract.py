@@ -11,7 +11,7 @@ import duckdb
 import pytest
 import yaml
 from astropy.io.votable.ucd import parse_ucd
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from skysy.columns import Column, from_comment, to_comment
@@ -282,6 +282,7 @@ LABEL = st.none() | st.text(
 
 
 @given(WORDS, LABEL, LABEL)
+@example("two\nlines", "mag", "phot.mag;em.opt")
 def test_a_comment_gives_its_description_unit_and_ucd_back(
     description: str, unit: str | None, ucd: str | None
 ) -> None:
@@ -290,7 +291,9 @@ def test_a_comment_gives_its_description_unit_and_ucd_back(
     assert from_comment(comment) == (description.strip(), unit, ucd)
 
 
-@given(st.none() | st.text() | st.text("a[]{} \n"))
+@given(st.none() | st.text())
+@example("a magnitude []")
+@example("a magnitude [mag] {}")
 def test_any_comment_can_be_read(comment: str | None) -> None:
     description, unit, ucd = from_comment(comment)
     assert description == description.strip()
@@ -345,7 +348,7 @@ def test_a_faulty_contract_is_refused_and_the_place_is_named(
 def test_a_missing_description_is_refused_and_the_place_is_named() -> None:
     spec = small()
     del spec["tables"]["t.stars"]["columns"]["decl"]["description"]
-    with pytest.raises(ContractError, match=r"tiny\.yaml, t\.stars\.decl: a description is missing"):
+    with pytest.raises(ContractError, match=r"tiny\.yaml, t\.stars\.decl: description is missing"):
         _contract("tiny", spec, "abc")
 
 

@@ -39,7 +39,9 @@ def test_a_header_is_read_in_full_with_its_continued_lines(tmp_path: Path) -> No
     )
 
 
-def test_output_columns_have_type_unit_ucd_and_words_even_when_the_expression_spans_lines(tmp_path: Path) -> None:
+def test_output_columns_have_type_unit_ucd_and_words_even_when_the_expression_spans_lines(
+    tmp_path: Path,
+) -> None:
     path = tmp_path / "means.sql"
     path.write_text(toy.MEANS, encoding="utf-8")
     columns = {column.name: column for column in read_model(path).columns}
@@ -83,7 +85,9 @@ def test_types_with_arguments_and_lists_are_read_as_written(tmp_path: Path) -> N
         ("getvariable('floor_mag')", "getvariable(mag)", "one parameter in quotes"),
     ],
 )
-def test_a_header_or_a_column_that_is_not_true_is_refused(tmp_path: Path, old: str, new: str, said: str) -> None:
+def test_a_header_or_a_column_that_is_not_true_is_refused(
+    tmp_path: Path, old: str, new: str, said: str
+) -> None:
     with pytest.raises(ModelError, match=said):
         model_from(tmp_path, changed(old, new))
 

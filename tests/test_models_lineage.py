@@ -70,7 +70,8 @@ def test_lineage_agrees_with_sqlglots_own_wherever_that_looks(project: Project) 
         if not model.model_inputs:
             continue
         schema = {
-            name: {column.name: column.type for column in project.model(name).columns} for name in model.model_inputs
+            name: {column.name: column.type for column in project.model(name).columns}
+            for name in model.model_inputs
         }
         for column in model.columns:
             nodes = lineage(column.name, model.tree.copy(), schema=schema, dialect="duckdb").walk()

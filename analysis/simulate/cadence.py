@@ -1,7 +1,8 @@
 """Fields on the sky and the exposures of the survey: which image was taken where, when, in which filter.
 
-Main Survey colour sequences u v g r u v i z u v of 100 s, start to start 120 s; Shallow Survey visits u v g r i z within
-about 4 minutes; g, r and i, z on other nights (SkyMapper survey page; Lucy 2021). One telescope: exposures never overlap.
+Main Survey colour sequences u v g r u v i z u v of 100 s, start to start 120 s; Shallow Survey visits u v
+g r i z within about 4 minutes; g, r and i, z on other nights (SkyMapper survey page; Lucy 2021). There is
+one telescope: exposures never overlap.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-
 from skysy.analysis.simulate.fields import Fields
 from skysy.analysis.simulate.shape import choose
 
@@ -50,9 +50,9 @@ ODDITIES = {
 
 @dataclass
 class Visit:
-    """Exposures of one field on one night: (seconds from the visit's start, filter, exposure in s), and sequences.
+    """Exposures of one field on one night: (seconds from the visit's start, filter, exposure time in s).
 
-    `sequences` names runs of exposures as (first, one past the last).
+    `sequences` names the runs that are colour sequences as (first, one past the last).
     """
 
     field_index: int
@@ -205,7 +205,7 @@ def _schedule(visits: list[Visit], rng: np.random.Generator) -> None:
 
 
 def _observe_night(night: int, visits: list[Visit], rng: np.random.Generator) -> list[Visit]:
-    """Start the night's visits one after the other; returns those for which it was too short or the field was done."""
+    """Start the night's visits one after the other; returns those that have to wait for another night."""
     late: list[Visit] = []
     done: set[int] = set()
     clock = OPEN_S + int(rng.integers(0, 3600))
@@ -266,8 +266,15 @@ def _images(fields: Fields, visits: list[Visit], rng: np.random.Generator) -> Im
 def image_ids(start_s: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """YYYYMMDDhhmmss of whole seconds (UT) since MJD 0."""
     moment = np.datetime64("1858-11-17", "s") + start_s.astype("timedelta64[s]")
-    text = np.char.translate(np.datetime_as_string(moment, unit="s"), str.maketrans("", "", "-T:"))
-    return text.astype(np.int64)
+    day = moment.astype("datetime64[D]")
+    month = day.astype("datetime64[M]")
+    year = moment.astype("datetime64[Y]").astype(np.int64) + 1970
+    date = year * 10_000 + (month.astype(np.int64) % 12 + 1) * 100 + (day - month).astype(np.int64) + 1
+    second = start_s % 86_400
+    ids: npt.NDArray[np.int64] = (
+        date * 1_000_000 + second // 3_600 * 10_000 + second // 60 % 60 * 100 + second % 60
+    )
+    return ids
 
 
 def _airmass(dec_deg: npt.NDArray[np.float64], rng: np.random.Generator) -> npt.NDArray[np.float64]:
@@ -275,7 +282,8 @@ def _airmass(dec_deg: npt.NDArray[np.float64], rng: np.random.Generator) -> npt.
     hour_angle = np.radians(rng.uniform(-22, 22, dec_deg.size))
     latitude, dec = np.radians(_LATITUDE_DEG), np.radians(dec_deg)
     sine = np.sin(latitude) * np.sin(dec) + np.cos(latitude) * np.cos(dec) * np.cos(hour_angle)
-    return 1 / sine
+    airmass: npt.NDArray[np.float64] = 1 / sine
+    return airmass
 
 
 def _sequences(fields: Fields, visits: list[Visit]) -> list[Sequence]:

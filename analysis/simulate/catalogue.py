@@ -1,7 +1,7 @@
-"""Rows of the catalogues: the survey's own objects, and what 2MASS, AllWISE, Gaia and the distance catalogue say.
+"""Rows of the catalogues: the survey's objects, and what 2MASS, AllWISE, Gaia and the distance catalogue say.
 
-Each function gives arrays over all stars of a batch, keyed by the archive's column names; `present` says which stars have
-a row at all. Masked values are NULL.
+Each function gives arrays over all stars of a batch, keyed by the archive's column names; `present` says
+which stars have a row at all. Masked values are NULL.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from typing import Any
 import hpgeom
 import numpy as np
 import numpy.typing as npt
-
 from skysy.analysis.simulate.cadence import FILTERS, Images
 from skysy.analysis.simulate.photometry import CLIPPED, ERROR_FLOOR_MAG, NOT_CONSIDERED, USED, Detections
 from skysy.analysis.simulate.shape import choose, designations
@@ -63,7 +62,7 @@ def means(stars: Stars, found: Detections, images: Images, rng: np.random.Genera
 
 
 def counts(stars: Stars, found: Detections) -> Columns:
-    """The columns of dr2.master that count detections; to be taken after faults are planted, copies left out."""
+    """The columns of dr2.master that count detections; to be taken after faults, but without copies."""
     cells = 6 * len(stars)
     considered = found.used != NOT_CONSIDERED
     cell = found.star * 6 + found.filter
@@ -153,13 +152,15 @@ def pts_keys(stars: Stars) -> npt.NDArray[np.int64]:
 def cntrs(stars: Stars) -> npt.NDArray[np.int64]:
     """AllWISE keys of 19 digits, beyond what a float64 can hold."""
     tile = 1_000 + (stars.ra_deg * 10).astype(np.int64)
-    return tile * 10**15 + 351_000_000_000_001 + stars.index * 1_009
+    keys: npt.NDArray[np.int64] = tile * 10**15 + 351_000_000_000_001 + stars.index * 1_009
+    return keys
 
 
 def gaia_ids(stars: Stars) -> npt.NDArray[np.int64]:
     """Gaia source_ids of 19 digits: the level-12 HEALPix pixel of the position, then a running number."""
     pixel = hpgeom.angle_to_pixel(_LEVEL_12, stars.ra_deg, stars.dec_deg, nest=True).astype(np.int64)
-    return pixel * 2**35 + stars.index * 128 + stars.object_id % 127
+    ids: npt.NDArray[np.int64] = pixel * 2**35 + stars.index * 128 + stars.object_id % 127
+    return ids
 
 
 def twomass(stars: Stars, master_rows: Rows, rng: np.random.Generator) -> Rows:
@@ -330,4 +331,5 @@ def _offset(stars: Stars, distance_arcsec: Any, rng: np.random.Generator) -> tup
     step_deg = np.ma.filled(distance_arcsec, 0.0) / 3600
     narrow = np.maximum(np.cos(np.radians(stars.dec_deg)), 1e-6)
     ra = np.round((stars.ra_deg + step_deg * np.sin(angle) / narrow) % 360, 7) % 360
-    return ra, np.round(np.maximum(stars.dec_deg + step_deg * np.cos(angle), -90), 7)
+    dec = np.round(stars.dec_deg + step_deg * np.cos(angle), 7)
+    return ra, np.maximum(dec, -90.0)

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-
 from skysy.analysis.simulate.cadence import FILTERS, IMAGE_TYPES, Images, Sequence
 from skysy.analysis.simulate.photometry import CLIPPED, NOT_CONSIDERED, USED, Detections
 from skysy.analysis.simulate.plan import FEATURES
@@ -136,7 +135,7 @@ class Planter:
         return added[0].with_rows(*added[1:])
 
     def _targets(self, found: Detections, plain: Bools) -> Ints:
-        """One good u measurement within a sequence for each plain giant that can spare it, in random order."""
+        """One good u measurement within a sequence of each plain giant that can spare it, in random order."""
         used = found.used == USED
         spare = plain.copy()
         for band in range(3):
@@ -176,7 +175,7 @@ class Planter:
         self._note("image_bad", found, chosen, "measurements.image_type")
 
     def _keep_clipped(self, found: Detections) -> None:
-        """The largest excursions of flickerers are clipped from the catalogue mean, and are what is looked for."""
+        """The largest excursions of flickerers: clipped from the catalogue mean, and what is looked for."""
         flickers = (self._stars.flicker_mag[found.star] >= 0.1) & (found.filter == FILTERS.index("u"))
         rows = np.flatnonzero(
             flickers & (found.used != NOT_CONSIDERED) & self._images.in_sequence[found.image]
@@ -244,7 +243,7 @@ class Planter:
                 self.rows.append(BadRow(feature.name, feature.table, object_id, None, 1, feature.taken_by))
 
     def note_sequences(self, found: Detections, sequences: list[Sequence], in_sample: Bools) -> None:
-        """One good u measurement in a sequence of every odd kind: it must stand, whatever the sequence looks like."""
+        """A good u measurement in a sequence of every odd kind: it must stand, however the sequence looks."""
         free = in_sample & ~self._spent
         good = (found.used == USED) & (found.filter == FILTERS.index("u")) & free[found.star]
         rows = np.flatnonzero(good)

@@ -69,7 +69,7 @@ def make_fields(objects: int) -> Fields:
 
 
 def _all_centres() -> tuple[Floats, Floats]:
-    """Rings of constant declination from the pole northwards, each with as many fields as it needs to close."""
+    """Rings of constant declination from the pole northwards, each with the fields that it needs to close."""
     ra, dec = [], []
     for ring in range(int((_NORTHERN_LIMIT_DEG + 90) / SPACING_DEG) + 1):
         height = -90 + ring * SPACING_DEG

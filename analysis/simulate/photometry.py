@@ -1,7 +1,8 @@
 """Single detections: what each exposure makes of each star, with the survey's noise and its quality flags.
 
-Errors follow log10(e) = a mag + c (relation of the public SkyMapper DR4 light-curve code) with the catalogue's floor of
-0.0033 mag; the true scatter is larger, sqrt(e^2 + 0.01^2) in u and v, since the survey reproduces to 1 % and no better.
+Errors follow log10(e) = a mag + c (relation of the public SkyMapper DR4 light-curve code) with the
+catalogue's floor of 0.0033 mag; the true scatter is larger, sqrt(e^2 + 0.01^2) in u and v, since the
+survey reproduces to 1 % and no better.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-
 from skysy.analysis.simulate.cadence import FILTERS, IMAGE_TYPES, Images
 from skysy.analysis.simulate.fields import HALF_WIDTH_DEG, Fields
 from skysy.analysis.simulate.shape import choose
@@ -119,7 +119,8 @@ def _errors(mag: Floats, band: Ints, depth_mag: Floats, rng: np.random.Generator
     """Catalogue errors, 4 decimals; a shorter exposure sees a star as a long one sees a fainter star."""
     exponent = _ERROR_SLOPE[band] * (mag - 2 * depth_mag) + _ERROR_OFFSET[band]
     spread = rng.normal(0, 0.04, mag.size)
-    return np.round(np.maximum(ERROR_FLOOR_MAG, 10 ** (exponent + spread)), 4)
+    errors: Floats = np.round(np.maximum(ERROR_FLOOR_MAG, 10 ** (exponent + spread)), 4)
+    return errors
 
 
 def _flicker(stars: Stars, star: Ints, date_mjd: Floats, rng: np.random.Generator) -> Floats:

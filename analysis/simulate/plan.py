@@ -1,7 +1,7 @@
 """What the simulated sky is made of: how many objects of each kind, and which one thing is wrong with each.
 
-An object has a `kind` (its stellar population) and a `feature` (none, or the one property by which it tests a cut).
-Quotas are exact, so every feature is there in the smallest sky too.
+An object has a `kind` (its stellar population) and a `feature` (plain, or the one property by which it
+tests a cut). Quotas are exact, so every feature is there in the smallest sky too.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ _MIN_QUIET = 8
 
 @dataclass(frozen=True)
 class Feature:
-    """One property that sets an object apart: its share, the table where it shows, and what must take the object.
+    """One property that sets an object apart: its share, the table where it shows, what must take the object.
 
     `taken_by` is `cut:<name>`, or `none` for a trap that must not cost the object its place.
     """
@@ -128,7 +128,10 @@ _FEATURE_CODE = {feature.name: code for code, feature in enumerate(FEATURES)}
 
 @dataclass(frozen=True)
 class Entry:
-    """A group of objects alike: kind and feature codes, u flicker amplitude (NaN: none), known, hidden in colour."""
+    """A group of objects alike: codes of kind and feature, rms of the flickering in u (NaN: none).
+
+    `is_known`: the list of known objects has it; `is_hidden`: its colours are those of a normal giant.
+    """
 
     kind: int
     feature: int
@@ -161,7 +164,7 @@ def feature_code(name: str) -> int:
 
 
 def make_plan(objects: int, rng: np.random.Generator) -> Plan:
-    """Exact quotas of every entry, in an order drawn at random; raises UsageError outside 1,000 to 1,000,000."""
+    """Exact quotas of every entry in random order; raises UsageError outside 1,000 to 1,000,000 objects."""
     if not MIN_OBJECTS <= objects <= MAX_OBJECTS:
         raise UsageError(
             f"A sky of {objects:,} objects cannot be simulated.",
@@ -188,7 +191,7 @@ def _quotas(objects: int) -> dict[Entry, int]:
 
 
 def _symbiotic_quotas(objects: int) -> dict[Entry, int]:
-    """Flickerers evenly over the amplitudes, a fifth hidden on the locus of normal giants, two thirds known."""
+    """Flickerers evenly over the amplitudes; some hide on the locus of normal giants; most are known."""
     quotas: dict[Entry, int] = {}
     plain = feature_code("plain")
     flickerers = max(_MIN_FLICKERERS, round(KINDS["flickerer"] * objects))

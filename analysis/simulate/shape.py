@@ -13,12 +13,12 @@ from skysy.columns import Column
 from skysy.contract import TableContract
 from skysy.formats.values import arrow_type
 
-# numpy arrays (masked where NULL), lists of text, or Arrow arrays; decimals as whole numbers of their last digit
+# numpy arrays (masked where NULL) or Arrow arrays; decimals as whole numbers of their last digit
 Values = Mapping[str, Any]
 
 
 def shaped(contract: TableContract, values: Values, rows: npt.NDArray[np.generic] | None = None) -> pa.Table:
-    """All columns of the contract in its order; those without values are NULL. `rows` chooses rows of the values."""
+    """All columns of the contract, in its order, of all values or of `rows`; NULL where there are none."""
     if strangers := set(values) - {column.name for column in contract.columns}:
         raise KeyError(f"{contract.name} has no columns {sorted(strangers)}")
     chosen = values if rows is None else {name: _rows(value, rows) for name, value in values.items()}
@@ -64,7 +64,7 @@ def choose(names: tuple[str, ...], codes: npt.NDArray[np.int64]) -> pa.Array:
 def designations(
     ra_deg: npt.NDArray[np.float64], dec_deg: npt.NDArray[np.float64], *, points: bool, prefix: str = ""
 ) -> pa.Array:
-    """Names made of positions, cut and not rounded: Jhhmmss.ss-ddmmss.s, or hhmmssss-ddmmsss without points."""
+    """Names made of positions, cut and not rounded: Jhhmmss.ss-ddmmss.s, hhmmssss-ddmmsss without points."""
     second = np.floor(ra_deg / 15 * 360_000).astype(np.int64)  # hundredths of a second of time
     arc = np.floor(np.abs(dec_deg) * 36_000 + 1e-6).astype(np.int64)  # tenths of an arcsecond
     sign = np.where(dec_deg < 0, ord("-"), ord("+"))

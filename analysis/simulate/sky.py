@@ -1,7 +1,7 @@
 """The stars of the simulated sky: positions, distances, reddening, magnitudes, pulsation.
 
-Red giants lie on a locus in (u-g, u-v); symbiotic stars are bluer than it in both, by the light of their hot component.
-Colours are as observed, reddening included.
+Red giants lie on a locus in (u-g, u-v); symbiotic stars are bluer than it in both, by the light of their hot
+component. Colours are as observed, reddening included.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-
 from skysy.analysis.simulate.fields import Fields, to_sky, to_vectors
 from skysy.analysis.simulate.plan import Plan, feature_code, kind_code
 
@@ -34,9 +33,10 @@ Bools = npt.NDArray[np.bool_]
 
 @dataclass
 class Stars:
-    """One batch of objects. `mags` has shape (n, 6), filters u v g r i z, AB; `j`, `h`, `k` are thousandths of a mag.
+    """One batch of objects. `mags` has shape (n, 6), filters u v g r i z, AB.
 
-    `ebmv` counts 1e-4 mag; `r_est_pc` is the distance that the distance catalogue gives.
+    `j`, `h`, `k` count 0.001 mag, `ebmv` counts 1e-4 mag; `r_est_pc` is the distance that the distance
+    catalogue gives.
     """
 
     index: Ints
@@ -67,7 +67,8 @@ class Stars:
 
     def has(self, feature: str) -> Bools:
         """Which objects have the feature."""
-        return self.feature == feature_code(feature)
+        found: Bools = self.feature == feature_code(feature)
+        return found
 
     def is_kind(self, *kinds: str) -> Bools:
         """Which objects are of any of the kinds."""
@@ -133,7 +134,7 @@ def _place(stars: Stars, fields: Fields, rng: np.random.Generator) -> None:
 
 
 def _set_neighbours(stars: Stars, rng: np.random.Generator) -> None:
-    """The next survey source: none within 15 arcsec for most; close ones are each other's neighbours in pairs."""
+    """The next survey source: none within 15 arcsec for most; close ones are neighbours in pairs."""
     count = len(stars)
     stars.prox_arcsec = np.where(rng.random(count) < 0.7, 15.0, rng.uniform(6.2, 15.0, count))
     stars.prox_id = stars.object_id + rng.integers(1, 40, count) * _ID_STRIDE
@@ -266,7 +267,7 @@ def _set_features(stars: Stars, rng: np.random.Generator) -> None:
         distant | stars.has("jk_exactly_0850") | stars.has("jk_0850_from_9050_8200") | stars.has("jk_0851")
     )
     stars.r_est_pc[edges] = 10 ** ((stars.j[edges] / 1000 + 4) / 5 + 1)
-    stars.r_est_pc = np.round(stars.r_est_pc, 4)
+    np.round(stars.r_est_pc, 4, out=stars.r_est_pc)
     stars.r_est_pc[stars.has("mj_exactly_0")] = 1_000.0
     stars.prox_arcsec[stars.has("prox_exactly_6")] = 6.0
     stars.prox_arcsec[stars.has("prox_just_over_6")] = 6.00001

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-
 from skysy.analysis.simulate.catalogue import Rows
 from skysy.analysis.simulate.faults import BadRow
 from skysy.analysis.simulate.plan import CUTS, KINDS
 from skysy.analysis.simulate.shape import choose
 from skysy.analysis.simulate.sky import Stars
+
 from skysy.columns import Column
 
 Bools = npt.NDArray[np.bool_]
@@ -61,9 +61,10 @@ SEQUENCE_COLUMNS = (
 
 
 def failed_cuts(master: Rows, twomass: Rows, gaia: Rows, allwise: Rows, distance: Rows) -> dict[str, Bools]:
-    """For each cut the objects that do not pass it, a missing value included; decided on whole numbers where decimals are cut.
+    """For each cut the objects that do not pass it; a missing value does not pass.
 
-    The rules are those of the talk (Lucy 2021): its ADQL, then distance and luminosity.
+    Decided on whole numbers of the last digit wherever decimals are cut. The rules are those of the talk
+    (Lucy 2021): its ADQL, then distance and luminosity.
     """
     m, t = master.columns, twomass.columns
     jk = t["j_m"] - t["k_m"]  # thousandths of a magnitude

@@ -11,8 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-
-from skysy import __version__
 from skysy.analysis.simulate import catalogue, truth
 from skysy.analysis.simulate.cadence import Images, Sequence, image_columns, observe
 from skysy.analysis.simulate.faults import STAGING, BadRow, Planter
@@ -21,6 +19,8 @@ from skysy.analysis.simulate.photometry import detect, detection_columns
 from skysy.analysis.simulate.plan import FEATURES, Plan, make_plan
 from skysy.analysis.simulate.shape import shaped
 from skysy.analysis.simulate.sky import Stars, make_stars
+
+from skysy import __version__
 from skysy.contract import Contract, load_contract
 from skysy.errors import UsageError
 from skysy.formats.parquet import ParquetStream
@@ -55,7 +55,7 @@ class SimulatedFile:
 
 @dataclass(frozen=True)
 class SimulationSummary:
-    """What was written, how many objects the selection should keep, how many flicker, and how long it took."""
+    """What was written, how many objects the selection should keep and how many flicker,."""
 
     directory: Path
     objects: int
@@ -107,12 +107,12 @@ def simulate(
     batch: int = DEFAULT_BATCH,
     progress: Callable[[int, int], None] | None = None,
 ) -> SimulationSummary:
-    """A sky of `objects` objects in `directory`, one file per table and batch, and `directory`/truth beside them.
+    """A sky of `objects` objects in `directory`: one file per table and batch, and a directory `truth`.
 
-    The same objects, seed and batch give the same bytes. `format` writes all tables in one format instead of the
-    archives' mix. `progress` is called with (objects done, all objects). Memory does not grow with `objects` beyond
-    one batch. Raises UsageError for a number outside 1,000 to 1,000,000, for an unknown format and for a directory
-    that holds something.
+    The same objects, seed and batch give the same bytes. `format` writes all tables in one format instead
+    of the archives' mix. `progress` is called with (objects done, all objects). Memory does not grow with
+    `objects` beyond one batch. Raises UsageError for a number outside 1,000 to 1,000,000, for an unknown
+    format and for a directory that holds something.
     """
     started = time.monotonic()
     formats = _formats(format)
@@ -130,6 +130,7 @@ def simulate(
             truth_out.write(made.objects)
             bad_out.write(truth.bad_row_table(made.bad_rows))
             counts += _counts(made)
+            del made  # two batches are never held at once
             if progress:
                 progress(min(start + batch, objects), objects)
     writer.write("known.objects", pa.concat_tables(known))
@@ -155,7 +156,7 @@ def _formats(format: str | None) -> dict[str, str]:
         raise UsageError(f"There is no format {format!r}.", f"Formats: {', '.join(FORMATS)}.")
     if format == "fits":
         raise UsageError(
-            "dr2.photometry cannot be FITS: used_in_clip is TRUE, FALSE or NULL, and FITS readers take NULL for False.",
+            "dr2.photometry cannot be FITS: used_in_clip may be NULL, and FITS readers take that for False.",
             "Choose another format; without --format the distances come as FITS.",
         )
     return dict.fromkeys(ARCHIVE_FORMATS, format)
@@ -254,7 +255,7 @@ class _Writer:
         self._carried: dict[str, pa.Table] = {}
 
     def write_parts(self, number: int, tables: dict[str, pa.Table], repeated: dict[str, pa.Table]) -> None:
-        """One part of each table; rows sent twice come a second time in the next part, as at the borders of tiles."""
+        """One part of each table; rows sent twice come again in the next part, as at the borders of tiles."""
         last = number + 1 == self._parts
         whole = {}
         for name, table in tables.items():
@@ -279,15 +280,19 @@ class _Writer:
 
 def _write_images(writer: _Writer, survey: _Survey) -> None:
     columns = image_columns(survey.fields, survey.images, _rng(survey.seed, _SURVEY, 0))
-    twice = np.flatnonzero(np.isin(survey.images.image_id, [row.image_id for row in _image_faults(survey)]))
+    twice = np.flatnonzero(np.isin(survey.images.image_id, _repeated_images(survey)))
     rows = np.concatenate([np.arange(len(survey.images.image_id)), twice])
     writer.write("dr2.images", shaped(survey.contract.table("dr2.images"), columns, rows))
 
 
 def _image_faults(survey: _Survey) -> list[BadRow]:
-    """Image rows that are sent twice: the first u exposures of some sequences."""
-    chosen = [sequence.u_image_ids[0] for sequence in survey.sequences if sequence.kind == "plain"][:5]
+    chosen = _repeated_images(survey)
     return [BadRow("image_row_twice", "dr2.images", None, i, 1, "staging.one_per_image") for i in chosen]
+
+
+def _repeated_images(survey: _Survey) -> list[int]:
+    """Images whose row is sent twice: the first u exposures of some sequences."""
+    return [sequence.u_image_ids[0] for sequence in survey.sequences if sequence.kind == "plain"][:5]
 
 
 def _truth_stream(directory: Path, name: str) -> ParquetStream:

@@ -135,9 +135,7 @@ def _check(models: list[Model], audits: list[Audit], parameters: Mapping[str, Pa
         names.add(audit.name)
         for name in audit.inputs:
             if name not in known:
-                raise ModelError(
-                    f"{audit.path.name} reads {name}, which no model of this release is or reads."
-                )
+                raise ModelError(f"{audit.path.name} reads {name}, which is not of this release.")
     items: list[Model | Audit] = [*models, *audits]
     for item in items:
         for name in item.parameters:
