@@ -105,9 +105,7 @@ def engine(warehouse: Warehouse) -> pa.Table:
 
 def _check(x: _Reals, y: _Reals, bandwidth_mag: float) -> None:
     if not (math.isfinite(bandwidth_mag) and bandwidth_mag > 0):
-        raise ModelError(
-            f"A bandwidth of {bandwidth_mag} mag is not positive.", "Set kde_bandwidth_mag to about 0.1."
-        )
+        raise ModelError(f"A bandwidth of {bandwidth_mag} mag is not positive.", "Set kde_bandwidth_mag to about 0.1.")
     if x.ndim != 1 or x.shape != y.shape:
         raise ModelError(f"The two colours have shapes {x.shape} and {y.shape}, not one length.")
     with np.errstate(over="ignore"):
@@ -137,8 +135,8 @@ def _reach(n: int) -> int:
 def _box_numbers(t: _Reals, reach: int) -> _Integers:
     """The box of unit side that each coordinate lies in, numbered from `reach` up.
 
-    So a step of `reach` beyond the last column of a row does not meet a column of the next row. Empty stretches
-    wider than the reach are shortened to just beyond it: far points have small numbers.
+    So a step of `reach` beyond the last column of a row does not meet a column of the next one. Empty
+    stretches wider than the reach are shortened to just beyond it: far points have small numbers.
     """
     boxes, box = np.unique(np.floor(t), return_inverse=True)
     steps = np.minimum(np.diff(boxes, prepend=boxes[0]), reach + 1).astype(np.int64)
@@ -287,8 +285,6 @@ def _compare(x: _Reals, y: _Reals, key: _Integers, stride: int, reach: int) -> _
 
 def _parts(count: _Integers) -> list[slice]:
     """Runs of points that have about _PAIRS partners together."""
-    ends = np.searchsorted(
-        np.cumsum(count), np.arange(_PAIRS, int(count.sum()) + _PAIRS, _PAIRS), side="right"
-    )
+    ends = np.searchsorted(np.cumsum(count), np.arange(_PAIRS, int(count.sum()) + _PAIRS, _PAIRS), side="right")
     edges = np.unique(np.concatenate(([0], ends, [len(count)])))
     return [slice(int(start), int(stop)) for start, stop in pairwise(edges)]

@@ -122,9 +122,7 @@ def _bad_rows(warehouse: Warehouse, measurement_flow_sql: str) -> list[BadRows]:
     kinds = warehouse.rows(
         "SELECT kind, taken_by, sum(count) FROM truth_bad_rows GROUP BY kind, taken_by ORDER BY taken_by, kind"
     )
-    return [
-        BadRows(kind, by, int(n), _taken(warehouse, kind, by, measurement_flow_sql)) for kind, by, n in kinds
-    ]
+    return [BadRows(kind, by, int(n), _taken(warehouse, kind, by, measurement_flow_sql)) for kind, by, n in kinds]
 
 
 def _taken(warehouse: Warehouse, kind: str, taken_by: str, measurement_flow_sql: str) -> int:
@@ -177,9 +175,7 @@ def _taken_by_staging(warehouse: Warehouse, kind: str) -> int:
         keys = "SELECT image_id FROM truth_bad_rows WHERE kind = ?"
     else:
         keys = f"SELECT {column} FROM int_selection__matched WHERE object_id IN (SELECT object_id FROM truth_bad_rows WHERE kind = ?)"
-    return _count(
-        warehouse, f"SELECT count(*) - count(DISTINCT {key}) FROM {table} WHERE {key} IN ({keys})", kind
-    )
+    return _count(warehouse, f"SELECT count(*) - count(DISTINCT {key}) FROM {table} WHERE {key} IN ({keys})", kind)
 
 
 def _left_alone(warehouse: Warehouse, kind: str) -> int:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-_COMMENT = re.compile(
-    r"^(?P<description>.*?)(?:\s*\[(?P<unit>[^\[\]]*)\])?(?:\s*\{(?P<ucd>[^{}]*)\})?\s*$", re.DOTALL
-)
+_COMMENT = re.compile(r"^(?P<description>.*?)(?:\s*\[(?P<unit>[^\[\]]*)\])?(?:\s*\{(?P<ucd>[^{}]*)\})?\s*$", re.DOTALL)
 
 
 @dataclass(frozen=True)

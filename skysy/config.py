@@ -31,9 +31,7 @@ class Settings:
         return self.warehouse / "tmp"
 
 
-def settings(
-    warehouse: Path | None = None, memory_limit: str | None = None, threads: int | None = None
-) -> Settings:
+def settings(warehouse: Path | None = None, memory_limit: str | None = None, threads: int | None = None) -> Settings:
     """Settings from arguments, else SKYSY_WAREHOUSE, SKYSY_MEMORY_LIMIT, SKYSY_THREADS, else defaults.
 
     Raises UsageError for a memory limit or thread count that DuckDB would refuse.

@@ -97,9 +97,7 @@ def layout(con: duckdb.DuckDBPyConnection) -> int:
     return int(con.execute("SELECT layout FROM meta.warehouse").fetchall()[0][0])
 
 
-def begin_run(
-    con: duckdb.DuckDBPyConnection, command: str, arguments: Mapping[str, Any], version: str
-) -> int:
+def begin_run(con: duckdb.DuckDBPyConnection, command: str, arguments: Mapping[str, Any], version: str) -> int:
     """Note that a command starts; returns its run_id. A run that never ends was killed."""
     run_id = int(con.execute("SELECT coalesce(max(run_id), 0) + 1 FROM meta.run").fetchall()[0][0])
     con.execute(
@@ -147,9 +145,7 @@ def drop_chunk(con: duckdb.DuckDBPyConnection, chunk_id: int, table_name: str) -
     con.execute("DELETE FROM meta.chunk WHERE chunk_id = ?", [chunk_id])
 
 
-def content_hash(
-    con: duckdb.DuckDBPyConnection, relation: str, columns: Iterable[str], where: str = ""
-) -> str:
+def content_hash(con: duckdb.DuckDBPyConnection, relation: str, columns: Iterable[str], where: str = "") -> str:
     """A hash of a relation's rows that does not depend on their order, on threads or on memory.
 
     Count, sum and exclusive-or of DuckDB's 64-bit row hashes, as hexadecimal text; it is the same for the same

@@ -61,6 +61,8 @@ class Warehouse:
         self.con.execute("BEGIN TRANSACTION")
         try:
             yield
+            # COMMIT after an error that was caught inside keeps nothing and says nothing; this says it.
+            self.con.execute("SELECT 1").fetchall()
         except BaseException:
             # A connection that failed for good has no transaction left; the first error is the one to tell.
             with suppress(duckdb.Error):
@@ -114,6 +116,10 @@ def open_warehouse(settings: Settings, *, write: bool = False, make: bool = Fals
     try:
         _check_layout(con, settings)
         yield Warehouse(con, settings, read_only=not write)
+    except duckdb.Error as error:
+        if is_damage(error):
+            raise explain(error, settings) from error
+        raise
     finally:
         con.close()
 
@@ -136,7 +142,7 @@ def _connect(settings: Settings, *, read_only: bool) -> duckdb.DuckDBPyConnectio
 def explain(error: duckdb.Error, settings: Settings) -> WarehouseError:
     """The plain sentence for what DuckDB says when it cannot open or read the file."""
     text = str(error)
-    if "lock" in text.lower():
+    if "lock on file" in text:
         holder = text.split("held in ")[1].split(")")[0] + ")" if "held in " in text else "another process"
         return WarehouseLocked(
             f"The warehouse {settings.database} is in use by {holder}.",
@@ -147,7 +153,7 @@ def explain(error: duckdb.Error, settings: Settings) -> WarehouseError:
             f"The warehouse {settings.database} was written by another version of DuckDB than {duckdb.__version__}.",
             "Nothing was changed. Upgrade skysy, or load your files into a new warehouse with --warehouse DIR.",
         )
-    if "Permission denied" in text or "read-only" in text.lower():
+    if not is_damage(error) and ("Permission denied" in text or "read-only" in text.lower()):
         return WarehouseReadOnly(
             f"The warehouse {settings.database} cannot be opened: permission denied.",
             "Nothing was changed. Give yourself the rights, or name another directory with --warehouse DIR.",
@@ -156,6 +162,12 @@ def explain(error: duckdb.Error, settings: Settings) -> WarehouseError:
         f"The warehouse {settings.database} is damaged or is not a DuckDB file: {text.splitlines()[0]}",
         "Your archive files are untouched. Move the warehouse aside and load them again into a new one.",
     )
+
+
+def is_damage(error: duckdb.Error) -> bool:
+    """Whether DuckDB found the file cut short or its checksums wrong; that may come at any read."""
+    text = str(error)
+    return "Could not read enough bytes" in text or "Corrupt database file" in text
 
 
 def _check_layout(con: duckdb.DuckDBPyConnection, settings: Settings) -> None:

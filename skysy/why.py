@@ -142,9 +142,7 @@ def tell(
         "SELECT filter, count(*), count(DISTINCT night_mjd) FROM measurements WHERE object_id = ? GROUP BY filter ORDER BY filter",
         [object_id],
     )
-    nights = warehouse.value(
-        "SELECT count(DISTINCT night_mjd) FROM measurements WHERE object_id = ?", [object_id]
-    )
+    nights = warehouse.value("SELECT count(DISTINCT night_mjd) FROM measurements WHERE object_id = ?", [object_id])
     density = _row(warehouse, "density_score", object_id)
     return Story(
         object_id=object_id,
@@ -171,12 +169,9 @@ def _row(warehouse: Warehouse, table: str, object_id: int) -> dict[str, Any]:
     return dict(zip(names, found[0], strict=True)) if found else {}
 
 
-def _cuts(
-    warehouse: Warehouse, terms: list[CutTerm], matched: dict[str, Any], verdicts: dict[str, Any]
-) -> list[Cut]:
+def _cuts(warehouse: Warehouse, terms: list[CutTerm], matched: dict[str, Any], verdicts: dict[str, Any]) -> list[Cut]:
     parameters = {
-        str(name): (value, unit)
-        for name, value, unit in warehouse.rows("SELECT name, value, unit FROM meta.parameter")
+        str(name): (value, unit) for name, value, unit in warehouse.rows("SELECT name, value, unit FROM meta.parameter")
     }
     comments = dict(
         warehouse.rows(
@@ -218,9 +213,7 @@ def _measurement_flow(warehouse: Warehouse, project: Project, object_id: int) ->
             warehouse.run(f"DROP VIEW temp.main.{name}")
 
 
-def _origins(
-    warehouse: Warehouse, contract: Contract, object_id: int, matched: dict[str, Any]
-) -> list[Origin]:
+def _origins(warehouse: Warehouse, contract: Contract, object_id: int, matched: dict[str, Any]) -> list[Origin]:
     origins = []
     for table in contract.tables:
         names = [column.name for column in table.columns]

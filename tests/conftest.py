@@ -16,8 +16,10 @@ import pytest
 
 from skysy import ledger
 from skysy.analysis import density
+from skysy.analysis.simulate.write import simulate
 from skysy.config import Settings
 from skysy.contract import load_contract
+from skysy.loaders.load import load_directory
 from skysy.models import parameters
 from skysy.models.build import run_build
 from skysy.models.project import Project, load_project
@@ -219,17 +221,19 @@ class Sky:
     settings: Settings
 
 
+def load_files(warehouse: Warehouse, release: str, directory: Path) -> None:
+    """Load every file of a directory, as `skysy load` does."""
+    load_directory(warehouse, release, directory)
+
+
 def build_sky(directory: Path, objects: int, *, seed: int = 7) -> Sky:
     """Simulate, load and build a sky under `directory`."""
-    from skysy.analysis.simulate.write import simulate
-    from skysy.loaders.load import load_directory
-
     files = directory / "archive"
     simulate(files, objects=objects, seed=seed)
     settings = Settings(directory / "warehouse", "1GB", 2)
     create(settings)
     with open_warehouse(settings, write=True) as warehouse:
-        load_directory(warehouse, DR2, files)
+        load_files(warehouse, DR2, files)
         run_build(warehouse, load_project(DR2), engines=ENGINES)
     return Sky(files, settings)
 

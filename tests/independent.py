@@ -79,10 +79,13 @@ def nights(
     filter: Sequence[str] | NDArray[np.str_],
     mag: ArrayLike,
     err: ArrayLike,
+    *,
+    weighted_variance: bool = False,
 ) -> Nights:
     """Nightly u, v, g and their colours (mag) and variances (mag^2).
 
-    e'^2 = e^2 + 0.01^2; m = sum(m/e'^2) / sum(1/e'^2); var = sum(e'^2) / N^2; variances of two bands are added.
+    e'^2 = e^2 + 0.01^2; m = sum(m/e'^2) / sum(1/e'^2); var = sum(e'^2) / N^2, or 1 / sum(1/e'^2) if `weighted_variance`;
+    variances of two bands are added.
     """
     band = np.asarray(filter, dtype=str)
     wanted = np.isin(band, ["u", "v", "g"])
@@ -101,9 +104,9 @@ def nights(
         total = np.bincount(number[of], weights=m[of] / e2[of], minlength=size)
         weight = np.bincount(number[of], weights=1.0 / e2[of], minlength=size)
         spread = np.bincount(number[of], weights=e2[of], minlength=size)
-        with np.errstate(invalid="ignore"):
+        with np.errstate(invalid="ignore", divide="ignore"):
             mean[name] = total / weight
-            variance[name] = spread / n.astype(np.float64) ** 2
+            variance[name] = 1.0 / weight if weighted_variance else spread / n.astype(np.float64) ** 2
     return Nights(
         objects[first],
         night[first],
@@ -193,9 +196,7 @@ def rapid_variability(
             sigma = change / sqrt(i[3] * i[3] + j[3] * j[3])
             soft = change / sqrt(i[3] * i[3] + j[3] * j[3] + 2.0 * FLOOR_MAG * FLOOR_MAG)
             floored[star] = max(floored.get(star, 0.0), soft)
-            pairs.setdefault(star, []).append(
-                (sigma, i[1], j[1], change, sequence, i[3], j[3], len(exposures))
-            )
+            pairs.setdefault(star, []).append((sigma, i[1], j[1], change, sequence, i[3], j[3], len(exposures)))
     found = {}
     for star, listed in pairs.items():
         best = min(listed, key=lambda pair: (-pair[0], pair[1], pair[2]))
@@ -370,9 +371,7 @@ class Detection:
     used_in_clip: bool | None
 
 
-def quality(
-    detections: Iterable[Detection], image_type: dict[int, str | None]
-) -> dict[tuple[int, int], Detection]:
+def quality(detections: Iterable[Detection], image_type: dict[int, str | None]) -> dict[tuple[int, int], Detection]:
     """The detections that count, by (object_id, image_id).
 
     In the clip or clipped, never NULL; 0 < mag < 30 and 0 < error < 1, finite; flags < 4; nimaflags < 5; a known image that
@@ -475,3 +474,35 @@ def flow(answers: Sequence[Sequence[Tri]]) -> list[FlowStep]:
         )  # fmt: skip
         left = [row for row in left if row[step] is True]
     return steps
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """A candidate: its place from 1, and the fractions of the sample that are as outlying as it or more."""
+
+    object_id: int
+    rank: int
+    density_fraction: float | None
+    variability_fraction: float | None
+
+
+def candidates(
+    object_id: Sequence[int],
+    ln_density: Sequence[float | None],
+    rapid_u_sigma: Sequence[float | None],
+    *,
+    density_max: float = -4.496,
+    sigma_min: float = 10.65,
+) -> list[Ranked]:
+    """Sample objects beyond a limit, by the rarer of their two fractions, then the other, then object_id."""
+    scores = np.sort([score for score in ln_density if score is not None])
+    sigmas = np.sort([sigma for sigma in rapid_u_sigma if sigma is not None])
+    listed = []
+    for star, score, sigma in zip(object_id, ln_density, rapid_u_sigma, strict=True):
+        if (score is not None and score <= density_max) or (sigma is not None and sigma >= sigma_min):
+            rare = None if score is None else float(np.searchsorted(scores, score, "right")) / len(scores)
+            lively = None if sigma is None else float(np.sum(sigmas >= sigma)) / len(sigmas)
+            both = sorted(1.0 if fraction is None else fraction for fraction in (rare, lively))
+            listed.append((both, star, rare, lively))
+    listed.sort()
+    return [Ranked(star, place, rare, lively) for place, (_, star, rare, lively) in enumerate(listed, start=1)]

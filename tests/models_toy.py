@@ -79,7 +79,7 @@ SELECT
         CAST(sum(CAST(floor(mag * weight * 1e9 + 0.5e0) AS BIGINT)) AS DOUBLE)
         / CAST(sum(CAST(floor(weight * 1e9 + 0.5e0) AS BIGINT)) AS DOUBLE)
     AS DOUBLE) AS mean_mag,                              -- weighted mean [mag] {phot.mag;stat.mean}
-    CAST(max(step_mag) AS DOUBLE) AS step_mag,           -- largest change between neighbours [mag] {phot.mag;arith.diff}
+    CAST(max(step_mag) AS DOUBLE) AS step_mag,           -- largest change [mag] {phot.mag;arith.diff}
     CAST(count(*) AS INTEGER) AS n                       -- detections {meta.number}
 FROM stepped
 GROUP BY object_id
@@ -197,7 +197,7 @@ def make_warehouse(directory: Path) -> Settings:
 
 
 def state_of(house: Warehouse) -> dict[str, object]:
-    """Everything that a failed build must leave as it was: relations, rows, meta.model, parameters, audits."""
+    """All that a failed build must leave as it was: relations, rows, meta.model, parameters, audits."""
     relations = house.rows(
         "SELECT table_name, 'table' FROM duckdb_tables() WHERE schema_name = 'main' "
         "UNION ALL SELECT view_name, sql FROM duckdb_views() WHERE schema_name = 'main' AND NOT internal "

@@ -62,9 +62,7 @@ def master_order() -> list[str]:
     """The 100 columns of dr2.master in the survey's order: two blocks repeat for each filter."""
     names = ["object_id", "raj2000", "dej2000", "e_raj2000", "e_dej2000", "smss_j", "mean_epoch", "rms_epoch"]
     names += ["glon", "glat", "flags", "nimaflags", "ngood", "ngood_min", "nch_max", "density"]
-    names += [
-        f"{band}_{what}" for band in "uvgriz" for what in ("flags", "nimaflags", "ngood", "nch", "nclip")
-    ]
+    names += [f"{band}_{what}" for band in "uvgriz" for what in ("flags", "nimaflags", "ngood", "nch", "nclip")]
     names += ["class_star", "flags_psf", "radius_petro"]
     for band in "uvgriz":
         names += [f"{band}_psf", f"e_{band}_psf", f"{band}_rchi2var", f"{band}_petro", f"e_{band}_petro"]
@@ -180,16 +178,11 @@ def test_duckdb_makes_the_table_and_gives_its_comments_back(release: str, table:
         for column in table.columns:
             db.execute(f"""COMMENT ON COLUMN t."{column.name}" IS '{column.comment.replace("'", "''")}'""")
         rows = db.execute(
-            "SELECT column_name, data_type, comment FROM duckdb_columns() "
-            "WHERE table_name = 't' ORDER BY column_index"
+            "SELECT column_name, data_type, comment FROM duckdb_columns() WHERE table_name = 't' ORDER BY column_index"
         ).fetchall()
     kinds = {"REAL": "FLOAT"}
-    assert [(name, kind) for name, kind, _ in rows] == [
-        (c.name, kinds.get(c.type, c.type)) for c in table.columns
-    ]
-    assert [from_comment(comment) for *_, comment in rows] == [
-        (c.description, c.unit, c.ucd) for c in table.columns
-    ]
+    assert [(name, kind) for name, kind, _ in rows] == [(c.name, kinds.get(c.type, c.type)) for c in table.columns]
+    assert [from_comment(comment) for *_, comment in rows] == [(c.description, c.unit, c.ucd) for c in table.columns]
 
 
 @EACH_TABLE
@@ -262,9 +255,7 @@ def test_colours_are_cut_on_decimals_and_keys_are_joined_on_64_bits() -> None:
         ("sdss_s82", "s82.periods", "Per", "period"),
     ],
 )
-def test_the_archives_spellings_mean_our_columns(
-    release: str, table: str, spelling: str, name: str | None
-) -> None:
+def test_the_archives_spellings_mean_our_columns(release: str, table: str, spelling: str, name: str | None) -> None:
     assert of(release, table, spelling) == name
     assert of(release, table, spelling.upper()) == name
 
@@ -276,16 +267,12 @@ def test_stripe_82_files_are_known_by_their_published_names() -> None:
 
 
 WORDS = st.text(st.characters(exclude_characters="[]{}", codec="utf-8"))
-LABEL = st.none() | st.text(
-    st.characters(min_codepoint=33, max_codepoint=126, exclude_characters="[]{}"), min_size=1
-)
+LABEL = st.none() | st.text(st.characters(min_codepoint=33, max_codepoint=126, exclude_characters="[]{}"), min_size=1)
 
 
 @given(WORDS, LABEL, LABEL)
 @example("two\nlines", "mag", "phot.mag;em.opt")
-def test_a_comment_gives_its_description_unit_and_ucd_back(
-    description: str, unit: str | None, ucd: str | None
-) -> None:
+def test_a_comment_gives_its_description_unit_and_ucd_back(description: str, unit: str | None, ucd: str | None) -> None:
     comment = to_comment(description, unit, ucd)
     assert comment == comment.strip()
     assert from_comment(comment) == (description.strip(), unit, ucd)

@@ -114,9 +114,7 @@ def test_equals_the_kernel_density_of_scikit_learn() -> None:
 
 @settings(max_examples=200, deadline=None)
 @given(
-    arrays.arrays(
-        np.float64, st.tuples(st.just(2), st.integers(1, 60)), elements=st.floats(-3, 3, allow_nan=False)
-    ),
+    arrays.arrays(np.float64, st.tuples(st.just(2), st.integers(1, 60)), elements=st.floats(-3, 3, allow_nan=False)),
     st.sampled_from([0.02, 0.1, 1.0]),
 )
 def test_equals_the_sum_over_all_pairs_for_any_few_points(points: Reals, bandwidth_mag: float) -> None:

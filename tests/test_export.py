@@ -22,9 +22,7 @@ from skysy.store import open_warehouse
 def built(make_archive: MakeArchive) -> Settings:
     images = exposures(20150101120000, "uvgruvizuv", 57000.5)
     rows = [detection(1000, image, 15.0 + place / 7, 0.0041) for place, image in enumerate(images)]
-    return make_archive(
-        together(red_giant(1000), red_giant(2000), {"dr2.images": images, "dr2.photometry": rows})
-    )
+    return make_archive(together(red_giant(1000), red_giant(2000), {"dr2.images": images, "dr2.photometry": rows}))
 
 
 def test_every_result_becomes_one_file_with_the_same_rows(built: Settings, tmp_path: Path) -> None:
@@ -49,9 +47,7 @@ def test_units_ucds_and_descriptions_survive_for_pyarrow_and_for_the_virtual_obs
     header = schema.metadata[b"IVOA.VOTable-Parquet.content"]
     fields = {field.name: field for field in parse_single_table(io.BytesIO(header)).fields}
     for column in expected:
-        notes = {
-            key.decode(): text.decode() for key, text in (schema.field(column.name).metadata or {}).items()
-        }
+        notes = {key.decode(): text.decode() for key, text in (schema.field(column.name).metadata or {}).items()}
         assert notes.get("unit") == column.unit
         assert notes.get("ucd") == column.ucd
         assert notes.get("description") == column.description

@@ -77,9 +77,7 @@ def read_votable(path: Path) -> tuple[Any, dict[str, list[Any]]]:
     cells: dict[str, list[Any]] = {}
     for field in table.fields:
         column = table.array[field.name]
-        cells[field.name] = [
-            None if masked else value for value, masked in zip(column.data, column.mask, strict=True)
-        ]
+        cells[field.name] = [None if masked else value for value, masked in zip(column.data, column.mask, strict=True)]
     return table, cells
 
 
@@ -102,10 +100,7 @@ def test_every_value_and_null_of_a_votable_is_what_astropy_reads(tmp_path: Path,
         ], name
     assert bits("<f", cells["mag"]) == bits("<f", VALUES["mag"])
     assert bits("<d", cells["ra"]) == bits("<d", VALUES["ra"])
-    back = [
-        None if v is None else Decimal(str(round(float(v), 3))).quantize(Decimal("0.001"))
-        for v in cells["j_m"]
-    ]
+    back = [None if v is None else Decimal(str(round(float(v), 3))).quantize(Decimal("0.001")) for v in cells["j_m"]]
     assert back == VALUES["j_m"]
     for name in ("ph_qual", "name"):  # only BINARY2 keeps a NULL string apart
         assert [v or "" for v in cells[name]] == [v or "" for v in VALUES[name]], name
@@ -148,9 +143,7 @@ def test_names_beyond_ascii_survive_a_votable(tmp_path: Path, form: str) -> None
 @pytest.mark.parametrize("form", VOTABLES)
 def test_many_rows_of_changing_length_keep_their_order(tmp_path: Path, form: str) -> None:
     count = 9_001
-    table = pa.table(
-        {"n": pa.array(range(count), pa.int64()), "s": ["x" * (i % 17) + str(i) for i in range(count)]}
-    )
+    table = pa.table({"n": pa.array(range(count), pa.int64()), "s": ["x" * (i % 17) + str(i) for i in range(count)]})
     _, cells = read_votable(written(tmp_path, form, table, (Column("n", "BIGINT"), Column("s", "VARCHAR"))))
     assert cells["n"] == list(range(count))
     assert [str(s) for s in cells["s"]] == table["s"].to_pylist()

@@ -9,10 +9,10 @@ import pytest
 import sqlglot
 
 from skysy.errors import ModelError, SqlError
-from skysy.models.files import read_audit, read_model, tables_read
+from skysy.models.files import Model, read_audit, read_model, tables_read
 
 
-def model_from(directory: Path, text: str, name: str = "means") -> object:
+def model_from(directory: Path, text: str, name: str = "means") -> Model:
     path = directory / f"{name}.sql"
     path.write_text(text, encoding="utf-8")
     return read_model(path)
@@ -34,8 +34,7 @@ def test_a_header_is_read_in_full_with_its_continued_lines(tmp_path: Path) -> No
     assert model.inputs == ("int_kept",)
     assert model.parameters == ("floor_mag",)
     assert model.source == (
-        "a weighted mean in whole numbers of 1e-9, so that the order of rows does not matter; "
-        "its weights are made up"
+        "a weighted mean in whole numbers of 1e-9, so that the order of rows does not matter; its weights are made up"
     )
 
 
@@ -85,9 +84,7 @@ def test_types_with_arguments_and_lists_are_read_as_written(tmp_path: Path) -> N
         ("getvariable('floor_mag')", "getvariable(mag)", "one parameter in quotes"),
     ],
 )
-def test_a_header_or_a_column_that_is_not_true_is_refused(
-    tmp_path: Path, old: str, new: str, said: str
-) -> None:
+def test_a_header_or_a_column_that_is_not_true_is_refused(tmp_path: Path, old: str, new: str, said: str) -> None:
     with pytest.raises(ModelError, match=said):
         model_from(tmp_path, changed(old, new))
 
@@ -121,9 +118,8 @@ def test_a_final_union_is_refused_for_a_model_and_allowed_for_an_audit(tmp_path:
     with pytest.raises(ModelError, match="one SELECT"):
         model_from(tmp_path, toy.MEANS + "UNION ALL SELECT 1, 2, 3, 4")
     path = tmp_path / "aud_two.sql"
-    path.write_text(
-        "-- aud_two: nothing.\n-- severity: warn\n-- inputs: a, b\nSELECT 1 FROM a UNION ALL SELECT 2 FROM b;\n"
-    )
+    header = "-- aud_two: nothing.\n-- severity: warn\n-- inputs: a, b\n"
+    path.write_text(header + "SELECT 1 FROM a UNION ALL SELECT 2 FROM b;\n")
     audit = read_audit(path)
     assert (audit.severity, audit.inputs, audit.sentence) == ("warn", ("a", "b"), "nothing.")
     assert audit.query.rstrip(")\n").endswith("FROM b")

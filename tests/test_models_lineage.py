@@ -48,9 +48,7 @@ def test_each_cut_is_told_in_the_files_own_text_with_columns_limits_and_words(pr
     assert (bright.name, bright.expression_sql) == ("is_bright", "m.mean_mag < getvariable('mag_max')")
     assert (bright.columns, bright.parameters) == (("mean_mag",), ("mag_max",))
     assert bright.comment == "bright enough"
-    assert varies.expression_sql == (
-        "CASE WHEN n > 1 THEN step_mag > getvariable('floor_mag') AND 'a)' <> 'b' END"
-    )
+    assert varies.expression_sql == ("CASE WHEN n > 1 THEN step_mag > getvariable('floor_mag') AND 'a)' <> 'b' END")
     assert (varies.columns, varies.parameters) == (("n", "step_mag"), ("floor_mag",))
 
 
@@ -70,8 +68,7 @@ def test_lineage_agrees_with_sqlglots_own_wherever_that_looks(project: Project) 
         if not model.model_inputs:
             continue
         schema = {
-            name: {column.name: column.type for column in project.model(name).columns}
-            for name in model.model_inputs
+            name: {column.name: column.type for column in project.model(name).columns} for name in model.model_inputs
         }
         for column in model.columns:
             nodes = lineage(column.name, model.tree.copy(), schema=schema, dialect="duckdb").walk()

@@ -114,9 +114,7 @@ def test_an_unknown_name_is_answered_with_the_nearest(tmp_path: Path) -> None:
 
 
 @given(
-    st.text(alphabet=st.characters(codec="utf-8", exclude_characters="\0\r\n"), min_size=1)
-    .map(str.strip)
-    .filter(bool)
+    st.text(alphabet=st.characters(codec="utf-8", exclude_characters="\0\r\n"), min_size=1).map(str.strip).filter(bool)
 )
 def test_any_text_given_without_quotes_reaches_sql_as_it_is(text: str) -> None:
     base = one("p", "'x'")
@@ -157,9 +155,7 @@ def test_release_file_then_users_file_then_settings_win_in_that_order(tmp_path: 
 
 def test_a_unit_that_is_not_the_defaults_is_refused(tmp_path: Path) -> None:
     science = toy.write_science(tmp_path / "sql")
-    (science / "10_staging/toy/00_parameters.sql").write_text(
-        "SET VARIABLE mag_max = 19.0; -- [arcsec] odd\n"
-    )
+    (science / "10_staging/toy/00_parameters.sql").write_text("SET VARIABLE mag_max = 19.0; -- [arcsec] odd\n")
     with pytest.raises(ModelError, match=r"mag_max is in \[mag\], not in \[arcsec\]"):
         load_project("toy", science)
 

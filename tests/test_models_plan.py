@@ -172,20 +172,25 @@ def test_the_only_release_is_chosen_and_several_are_a_question(bench: Bench) -> 
     assert choose_release(bench.house, "dr9") == "dr9"
 
 
+ITSELF = "-- x: x.\n--\n-- grain:  x\n-- inputs: x\nSELECT\n CAST(a AS INTEGER) AS a -- a\nFROM x"
+MISSPELT = toy.TOTALS.replace("-- totals", "-- x").replace("max(mean_mag)", "getvariable('mag_mx')")
+NO_INPUT = toy.MEANS.replace("-- means:", "-- means2:").replace("int_kept", "int_kep")
+STRANGER = "-- aud_x: x.\n-- inputs: y\nSELECT * FROM y"
+FATAL = "-- aud_x: x.\n-- severity: fatal\n-- inputs: means\nSELECT * FROM means"
+
+
 @pytest.mark.parametrize(
     ("name", "text", "said"),
     [
-        ("30_marts/means2.sql", toy.MEANS.replace("-- means:", "-- means2:").replace("int_kept", "int_kep"), "no model"),
+        ("30_marts/means2.sql", NO_INPUT, "reads int_kep, which is no model"),
         ("10_staging/toy/means.sql", toy.MEANS, "Two files are named means"),
-        ("30_marts/x.sql", "-- x: x.\n--\n-- grain:  x\n-- inputs: x\nSELECT\n CAST(a AS INTEGER) AS a -- a\nFROM x", "circle"),
-        ("30_marts/x.sql", toy.TOTALS.replace("-- totals", "-- x").replace("max(mean_mag)", "getvariable('mag_mx')"), "mag_mx"),
-        ("audits/aud_x.sql", "-- aud_x: x.\n-- inputs: y\nSELECT * FROM y", "not of this release"),
-        ("audits/aud_x.sql", "-- aud_x: x.\n-- severity: fatal\n-- inputs: means\nSELECT * FROM means", "severity"),
+        ("30_marts/x.sql", ITSELF, "in a circle: x -> x"),
+        ("30_marts/x.sql", MISSPELT, "the parameter mag_mx, which is not set"),
+        ("audits/aud_x.sql", STRANGER, "reads y, which is not of this release"),
+        ("audits/aud_x.sql", FATAL, "severity is error or warn"),
     ],
-)  # fmt: skip
-def test_a_project_that_does_not_hang_together_is_refused(
-    tmp_path: Path, name: str, text: str, said: str
-) -> None:
+)
+def test_a_project_that_does_not_hang_together_is_refused(tmp_path: Path, name: str, text: str, said: str) -> None:
     science = toy.write_science(tmp_path / "sql")
     (science / name).write_text(text)
     with pytest.raises(ModelError, match=said):

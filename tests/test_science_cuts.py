@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import independent
@@ -165,7 +164,10 @@ def test_cuts_sample_and_flow_of_any_catalogue_equal_the_independent_ones(
 ) -> None:
     stars = together(*(red_giant(1000 + 10 * place, **change) for place, change in enumerate(changes)))
     known = [{"object_id": 1000 + 10 * place, "name": f"star {place}"} for place in range(0, len(changes), 3)]
-    found, wanted = answers(laboratory, {**stars, "known.objects": known, "dr2.photometry": []}), expected(stars)
+    found, wanted = (
+        answers(laboratory, {**stars, "known.objects": known, "dr2.photometry": []}),
+        expected(stars),
+    )
     assert found == wanted
     in_sample = {row["object_id"] for row in laboratory.rows("FROM sample")}
     assert in_sample == {star for star, cuts in wanted.items() if independent.passes(cuts.values())}
@@ -191,19 +193,3 @@ def check_flow(
         counted = of_known[place] if of_known else independent.FlowStep(0, 0, 0, 0, 0, 0, 0)
         seen = (row["known_in"], row["known_pass"], row["known_fail"], row["known_null"])
         assert seen == (counted.n_in, counted.n_pass, counted.n_fail, counted.n_null), row["cut"]
-
-
-def test_no_model_after_staging_names_a_release_or_an_archive_table() -> None:
-    """Only staging differs between releases: the same intermediate and mart files serve all of them."""
-    root = Path(str(load_project("skymapper_dr2").models[0].path)).parents[2]
-    projects = [load_project(entry.name) for entry in sorted((root / "10_staging").iterdir()) if entry.is_dir()]
-    assert len(projects) >= 2
-    schemas = {table.split(".")[0] for project in projects for table in project.archive_tables}
-    for path in [*sorted((root / "20_intermediate").glob("*.sql")), *sorted((root / "30_marts").glob("*.sql"))]:
-        code = "\n".join(line.split("--")[0] for line in path.read_text(encoding="utf-8").splitlines()).lower()
-        for word in [*(project.release for project in projects), *(f"{schema}." for schema in schemas)]:
-            assert word not in code, f"{path.name} names {word}"
-        for project in projects:
-            model = project.model(path.stem)
-            assert not model.archive_inputs
-            assert model.sql == projects[0].model(path.stem).sql

@@ -97,7 +97,13 @@ def test_bands_of_two_nights_make_colours_only_where_a_night_has_both(golden: An
     assert {row["object_id"] for row in table_rows(golden, "FROM int_density__points")} == {10, 20}
     assert {row["object_id"] for row in table_rows(golden, "FROM density_score")} == {10, 20}
     [last] = table_rows(golden, "FROM cut_flow ORDER BY step DESC LIMIT 1")
-    assert (last["n_in"], last["n_pass"], last["n_fail"], last["n_null"], last["known_pass"]) == (3, 2, 1, 0, 1)
+    assert (last["n_in"], last["n_pass"], last["n_fail"], last["n_null"], last["known_pass"]) == (
+        3,
+        2,
+        1,
+        0,
+        1,
+    )
 
 
 # object_id, Gaia DR2 source_id, J, Ks, E(B-V), mean u, r_est (pc), M_J, (J-Ks)0, rapid sigma, delta u, e_i, e_j
@@ -151,7 +157,9 @@ def published_sky(u_mag: dict[int, float]) -> dict[str, list[Row]]:
     return together(*parts)
 
 
-def test_absolute_magnitudes_and_colours_of_22_stars_are_the_published_ones(make_archive: MakeArchive) -> None:
+def test_absolute_magnitudes_and_colours_of_22_stars_are_the_published_ones(
+    make_archive: MakeArchive,
+) -> None:
     settings = make_archive(published_sky(dict.fromkeys(VARIABLE, 15.0)))
     found = {row["object_id"]: row for row in table_rows(settings, "FROM sample")}
     assert set(found) == {row[0] for row in PUBLISHED}, "each of the 22 passes every cut"
@@ -172,7 +180,9 @@ def test_rapid_sigma_of_ten_stars_is_the_published_one_to_1e_6(make_archive: Mak
         assert (found[star]["e_mag_i"], found[star]["e_mag_j"]) == pytest.approx((e_i, e_j), abs=1e-12)
 
 
-def test_rapid_sigma_at_the_stars_own_magnitudes_is_the_published_one_within_float_steps(make_archive: MakeArchive) -> None:
+def test_rapid_sigma_at_the_stars_own_magnitudes_is_the_published_one_within_float_steps(
+    make_archive: MakeArchive,
+) -> None:
     """Fainter than 16 mag a 32-bit float steps by 1.9e-6 mag: each of the two may be off by half a step."""
     mean_u = {row[0]: row[5] for row in PUBLISHED}
     settings = make_archive(published_sky({star: float(str(mean_u[star])) for star in VARIABLE}))

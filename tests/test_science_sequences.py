@@ -109,9 +109,7 @@ def test_a_sequence_across_midnight_ut_is_one_and_its_night_the_images_own(labor
     assert int(images[0]["date"]) == 57000
     assert int(images[-1]["date"]) == 57001
     magnitudes = {"u": 15.0, "v": 14.7, "g": 13.0}
-    rows = [
-        detection(7, image, magnitudes[image["filter"]], 0.01) for image in images if image["filter"] in "uvg"
-    ]
+    rows = [detection(7, image, magnitudes[image["filter"]], 0.01) for image in images if image["filter"] in "uvg"]
     laboratory.put({"dr2.images": images, "dr2.photometry": rows})
     [sequence] = laboratory.rows("FROM sequences")
     assert (sequence["night_mjd"], sequence["n_u"], sequence["filters"]) == (57000, 3, COLOUR_SEQUENCE)
@@ -126,8 +124,18 @@ def test_a_sequence_across_midnight_ut_is_one_and_its_night_the_images_own(labor
 def test_sequences_says_what_each_is_made_of(laboratory: Laboratory) -> None:
     laboratory.put({"dr2.images": visit(101, COLOUR_SEQUENCE) + visit(201, "uvgr", 60.0)})
     whole, short = laboratory.rows("FROM sequences ORDER BY sequence_id")
-    assert (whole["sequence_id"], whole["n_exposures"], whole["n_u"], whole["is_complete"]) == (101, 10, 3, True)
-    assert (short["sequence_id"], short["n_exposures"], short["n_u"], short["is_complete"]) == (201, 4, 1, False)
+    assert (whole["sequence_id"], whole["n_exposures"], whole["n_u"], whole["is_complete"]) == (
+        101,
+        10,
+        3,
+        True,
+    )
+    assert (short["sequence_id"], short["n_exposures"], short["n_u"], short["is_complete"]) == (
+        201,
+        4,
+        1,
+        False,
+    )
     assert short["filters"] == "uvgr"
 
 
@@ -160,7 +168,13 @@ def timelines(draw: st.DrawFn) -> list[dict[str, Any]]:
         for place, band in enumerate(block):
             if place not in missing:
                 rows.append(
-                    {"field_id": field_id, "date": date, "filter": band, "image_type": kind, "exp_time": exp_time}
+                    {
+                        "field_id": field_id,
+                        "date": date,
+                        "filter": band,
+                        "image_type": kind,
+                        "exp_time": exp_time,
+                    }
                 )
             date += step * MINUTE_D
         date += (draw(st.sampled_from(PAUSES_MIN)) - step) * MINUTE_D
@@ -176,7 +190,8 @@ def test_sequences_of_any_schedule_equal_the_loop(
 ) -> None:
     rows = sorted((row for part in parts for row in part), key=lambda row: row["date"] or 0.0)
     images = [
-        {**row, "image_id": 20141209000000 + place, "night_mjd": int(row["date"] or 57000)} for place, row in enumerate(rows)
+        {**row, "image_id": 20141209000000 + place, "night_mjd": int(row["date"] or 57000)}
+        for place, row in enumerate(rows)
     ]
     images = images[::-1] if late else images
     assert by_sql(laboratory, list(images)) == by_loop(list(images))

@@ -8,9 +8,11 @@ from typing import Any
 import independent
 import numpy as np
 import pytest
-from conftest import COLOUR_SEQUENCE, Laboratory, Row, detection, exposures
+from conftest import COLOUR_SEQUENCE, DR2, Laboratory, Row, detection, exposures
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+from skysy.models.project import load_project
 
 IMAGES: list[dict[str, Any]] = [
     *exposures(20150101100000, COLOUR_SEQUENCE, 57000.45),
@@ -186,7 +188,9 @@ def test_of_several_rows_in_one_exposure_the_best_one_counts(laboratory: Laborat
     assert kept == {7: 15.0, 8: 15.1, 9: 15.1, 10: 15.0}
 
 
-def test_of_equal_pairs_the_earlier_first_then_the_earlier_second_exposure_is_named(laboratory: Laboratory) -> None:
+def test_of_equal_pairs_the_earlier_first_then_the_earlier_second_exposure_is_named(
+    laboratory: Laboratory,
+) -> None:
     """15.25, 15, 15.25, 15 are exact in binary, so four pairs are equal to the last bit, in two sequences."""
     first, second = IMAGES[:10], IMAGES[10:20]
     rows = []
@@ -199,7 +203,9 @@ def test_of_equal_pairs_the_earlier_first_then_the_earlier_second_exposure_is_na
     assert (rapid["sequence_id"], rapid["n_sequences"]) == (first[0]["image_id"], 2)
 
 
-def test_the_largest_of_all_sequences_wins_and_exposures_of_two_sequences_are_not_compared(laboratory: Laboratory) -> None:
+def test_the_largest_of_all_sequences_wins_and_exposures_of_two_sequences_are_not_compared(
+    laboratory: Laboratory,
+) -> None:
     quiet = [image for image in IMAGES[:10] if image["filter"] == "u"]
     lively = [image for image in IMAGES[10:20] if image["filter"] == "u"]
     rows = [detection(7, image, 14.0, 0.01) for image in quiet]
@@ -218,3 +224,39 @@ def test_shallow_survey_nights_make_colours_but_no_rapid_sigma(laboratory: Labor
     laboratory.put({"dr2.images": IMAGES + again, "dr2.photometry": rows})
     assert len(laboratory.rows("FROM colours WHERE ug_mag = 0 AND uv_mag = 0")) == 1
     assert laboratory.rows("FROM rapid_variability") == []
+
+
+def answers_with(*settings_: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """(night, rapid) of one object with three u and three v in a sequence, under changed parameters."""
+    bench = Laboratory(load_project(DR2, settings=settings_))
+    mags = {"u": iter((15.00, 15.10, 15.04)), "v": iter((14.70, 14.72, 14.60)), "g": iter((13.0,))}
+    errs = {"u": iter((0.01, 0.02, 0.03)), "v": iter((0.01, 0.01, 0.02)), "g": iter((0.01,))}
+    rows = [
+        detection(7, image, next(mags[image["filter"]]), next(errs[image["filter"]]))
+        for image in IMAGES[:10]
+        if image["filter"] in mags
+    ]
+    bench.put({"dr2.images": IMAGES, "dr2.photometry": rows})
+    [night] = bench.rows("FROM nightly_colours")
+    rapid = bench.rows("FROM rapid_variability")
+    bench.con.close()
+    return night, rapid[0] if rapid else {}
+
+
+def test_the_strict_inverse_variance_of_a_night_is_an_option() -> None:
+    plain, weighted = answers_with()[0], answers_with("nightly_variance=weighted")[0]
+    e2 = [e * e + 0.01**2 for e in (0.01, 0.02, 0.03)]
+    assert plain["u_var"] == pytest.approx(sum(e2) / 9, abs=1e-15)
+    assert weighted["u_var"] == pytest.approx(1 / sum(1 / one for one in e2), abs=1e-15)
+    assert weighted["u_mag"] == plain["u_mag"]
+
+
+def test_the_filter_the_number_of_exposures_and_the_floors_are_parameters() -> None:
+    assert answers_with("rapid_filter=v")[1]["rapid_u_sigma"] == pytest.approx(0.12 / 0.0005**0.5, abs=1e-9)
+    assert answers_with("rapid_min_exposures=3")[1]["n_u"] == 3
+    assert answers_with("rapid_min_exposures=4")[1] == {}
+    floored = answers_with("rapid_error_floor_mag=0.02")[1]
+    assert floored["rapid_u_sigma_floored"] == pytest.approx(0.1 / (0.0005 + 2 * 0.0004) ** 0.5, abs=1e-9)
+    assert floored["rapid_u_sigma"] == pytest.approx(0.1 / 0.0005**0.5, abs=1e-9)
+    no_floor = answers_with("error_floor_mag=0.0")[0]
+    assert no_floor["u_var"] == pytest.approx((0.01**2 + 0.02**2 + 0.03**2) / 9, abs=1e-15)

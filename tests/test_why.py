@@ -55,11 +55,7 @@ def three_stars(make_archive: MakeArchive) -> Settings:
             red_giant(2000, raj2000=359.9999, dej2000=-10.0, prox=3.25),
             red_giant(3000, no=("ext.allwise",), raj2000=10.0),
             {"dr2.images": images, "dr2.photometry": rows},
-            {
-                "known.objects": [
-                    {"object_id": 2000, "name": "V* Test", "object_type": "Sy*", "source": "test"}
-                ]
-            },
+            {"known.objects": [{"object_id": 2000, "name": "V* Test", "object_type": "Sy*", "source": "test"}]},
         )
     )
 

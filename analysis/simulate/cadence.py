@@ -271,9 +271,7 @@ def image_ids(start_s: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     year = moment.astype("datetime64[Y]").astype(np.int64) + 1970
     date = year * 10_000 + (month.astype(np.int64) % 12 + 1) * 100 + (day - month).astype(np.int64) + 1
     second = start_s % 86_400
-    ids: npt.NDArray[np.int64] = (
-        date * 1_000_000 + second // 3_600 * 10_000 + second // 60 % 60 * 100 + second % 60
-    )
+    ids: npt.NDArray[np.int64] = date * 1_000_000 + second // 3_600 * 10_000 + second // 60 % 60 * 100 + second % 60
     return ids
 
 
@@ -293,9 +291,7 @@ def _sequences(fields: Fields, visits: list[Visit]) -> list[Sequence]:
         for first, end in visit.sequences:
             ids = tuple(int(i) for i in image_ids(starts[first:end]))
             filters = "".join(name for _, name, _ in visit.exposures[first:end])
-            found.append(
-                Sequence(visit.kind, int(fields.field_id[visit.field_index]), visit.night_mjd, ids, filters)
-            )
+            found.append(Sequence(visit.kind, int(fields.field_id[visit.field_index]), visit.night_mjd, ids, filters))
     return sorted(found, key=lambda sequence: sequence.image_ids)
 
 

@@ -169,9 +169,7 @@ def twomass(stars: Stars, master_rows: Rows, rng: np.random.Generator) -> Rows:
     ra, dec = _offset(stars, master_rows.columns["twomass_dist"], rng)
     quality = np.zeros(count, dtype=np.int64)
     quality[stars.has("ph_qual_poor")] = rng.integers(1, 4, int(stars.has("ph_qual_poor").sum()))
-    quality[stars.has("ph_qual_upper_limit")] = rng.integers(
-        4, 6, int(stars.has("ph_qual_upper_limit").sum())
-    )
+    quality[stars.has("ph_qual_upper_limit")] = rng.integers(4, 6, int(stars.has("ph_qual_upper_limit").sum()))
     confusion = np.zeros(count, dtype=np.int64)
     confusion[stars.has("cc_flg_confused")] = rng.integers(1, 5, int(stars.has("cc_flg_confused").sum()))
     extended = stars.has("extended") | stars.has("ext_key_zero")
@@ -294,12 +292,8 @@ def gaia(stars: Stars, master_rows: Rows, rng: np.random.Generator) -> Rows:
         "phot_rp_mean_mag": green - np.round(0.6 * bp_rp, 4),
         "bp_rp": bp_rp,
         "phot_bp_rp_excess_factor": np.round(1.2 + 0.03 * bp_rp**2, 4),
-        "phot_variable_flag": choose(
-            ("NOT_AVAILABLE", "VARIABLE"), (stars.pulsation_mag > 0.8).astype(np.int64)
-        ),
-        "radial_velocity": np.ma.masked_where(
-            (green > 12.5) | partial, np.round(rng.normal(0, 60, count), 3)
-        ),
+        "phot_variable_flag": choose(("NOT_AVAILABLE", "VARIABLE"), (stars.pulsation_mag > 0.8).astype(np.int64)),
+        "radial_velocity": np.ma.masked_where((green > 12.5) | partial, np.round(rng.normal(0, 60, count), 3)),
         "l": stars.glon_deg,
         "b": stars.glat_deg,
     }

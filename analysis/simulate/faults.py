@@ -177,9 +177,7 @@ class Planter:
     def _keep_clipped(self, found: Detections) -> None:
         """The largest excursions of flickerers: clipped from the catalogue mean, and what is looked for."""
         flickers = (self._stars.flicker_mag[found.star] >= 0.1) & (found.filter == FILTERS.index("u"))
-        rows = np.flatnonzero(
-            flickers & (found.used != NOT_CONSIDERED) & self._images.in_sequence[found.image]
-        )
+        rows = np.flatnonzero(flickers & (found.used != NOT_CONSIDERED) & self._images.in_sequence[found.image])
         excursion = np.abs(found.mag[rows] - self._stars.mags[found.star[rows], 0])
         rows = rows[np.argsort(-excursion, kind="stable")]
         _, first = np.unique(found.star[rows], return_index=True)

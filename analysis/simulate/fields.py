@@ -8,9 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 SPACING_DEG = 2.4
-HALF_WIDTH_DEG = (
-    1.22  # of the camera's square; a little more than half the spacing, so that neighbours overlap
-)
+HALF_WIDTH_DEG = 1.22  # of the camera's square; a little more than half the spacing, so that neighbours overlap
 _OBJECTS_PER_FIELD = 150
 _MIN_FIELDS = 24
 _NORTHERN_LIMIT_DEG = 2.0

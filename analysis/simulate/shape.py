@@ -47,9 +47,7 @@ def _array(column: Column, value: Any, length: int) -> pa.Array:
     return pa.array(data.astype(wanted, copy=False), kind, mask=absent)
 
 
-def _decimals(
-    data: npt.NDArray[np.int64], absent: npt.NDArray[np.bool_] | None, kind: pa.DataType
-) -> pa.Array:
+def _decimals(data: npt.NDArray[np.int64], absent: npt.NDArray[np.bool_] | None, kind: pa.DataType) -> pa.Array:
     """Decimal128 of whole numbers of the last digit: two 64-bit words, the high one the sign."""
     words = np.stack([data.astype("<i8"), -(data < 0).astype("<i8")], axis=1)
     validity = None if absent is None else pa.array(~absent).buffers()[1]

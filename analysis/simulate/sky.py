@@ -176,9 +176,7 @@ def _paint(stars: Stars, hidden: Bools, rng: np.random.Generator) -> None:
         abs_j=between(-7.5, -5),
         ug=between(2.2, 3.2),
     )
-    put(
-        "carbon_star", jk0=between(1.1, 1.8), j=between(6.8, 9.0), ug=between(3.2, 4.6), uv=between(-0.2, 1.2)
-    )
+    put("carbon_star", jk0=between(1.1, 1.8), j=between(6.8, 9.0), ug=between(3.2, 4.6), uv=between(-0.2, 1.2))
     put("m_dwarf", jk0=between(0.86, 0.92), j=between(8.5, 11.0), abs_j=between(5, 8.5), gj=between(3.8, 4.4))
     put("m_dwarf", ug=between(2.6, 3.2))
     put(
@@ -224,9 +222,7 @@ def _giants(count: int, rng: np.random.Generator) -> tuple[Floats, ...]:
     return jk0, j_mag, abs_j, gj, ug, uv
 
 
-def _set_optical(
-    stars: Stars, g: Floats, ug: Floats, uv: Floats, jk0: Floats, rng: np.random.Generator
-) -> None:
+def _set_optical(stars: Stars, g: Floats, ug: Floats, uv: Floats, jk0: Floats, rng: np.random.Generator) -> None:
     count = len(stars)
     cool = jk0 - 0.86
     u = g + ug
@@ -263,9 +259,7 @@ def _set_features(stars: Stars, rng: np.random.Generator) -> None:
         stars.k[low] + shift,
     )
     distant = faint | stars.has("j_exactly_14000") | stars.has("j_13999")
-    edges = (
-        distant | stars.has("jk_exactly_0850") | stars.has("jk_0850_from_9050_8200") | stars.has("jk_0851")
-    )
+    edges = distant | stars.has("jk_exactly_0850") | stars.has("jk_0850_from_9050_8200") | stars.has("jk_0851")
     stars.r_est_pc[edges] = 10 ** ((stars.j[edges] / 1000 + 4) / 5 + 1)
     np.round(stars.r_est_pc, 4, out=stars.r_est_pc)
     stars.r_est_pc[stars.has("mj_exactly_0")] = 1_000.0

@@ -20,12 +20,8 @@ Bools = npt.NDArray[np.bool_]
 OBJECT_COLUMNS = (
     Column("object_id", "BIGINT", None, "meta.id;meta.main", "survey object"),
     Column("kind", "VARCHAR", None, "src.class", "population that the object was drawn from"),
-    Column(
-        "feature", "VARCHAR", None, "meta.code", "the one property by which it tests a cut; plain is none"
-    ),
-    Column(
-        "expected_in_sample", "BOOLEAN", None, "meta.code", "whether it passes every cut of the selection"
-    ),
+    Column("feature", "VARCHAR", None, "meta.code", "the one property by which it tests a cut; plain is none"),
+    Column("expected_in_sample", "BOOLEAN", None, "meta.code", "whether it passes every cut of the selection"),
     Column("fails", "VARCHAR", None, "meta.code", "the cuts that it fails, joined by ;"),
     Column(
         "flicker_amplitude_mag",
@@ -34,9 +30,7 @@ OBJECT_COLUMNS = (
         "src.var.amplitude",
         "rms of the flickering in u; NULL for none",
     ),
-    Column(
-        "pulsation_amplitude_mag", "DOUBLE", "mag", "src.var.amplitude", "half amplitude in u; NULL for none"
-    ),
+    Column("pulsation_amplitude_mag", "DOUBLE", "mag", "src.var.amplitude", "half amplitude in u; NULL for none"),
     Column("period_d", "DOUBLE", "d", "time.period", "period of the pulsation; NULL for none"),
     Column("is_known_symbiotic", "BOOLEAN", None, "meta.code", "whether known.objects lists it"),
     Column("ug_mag", "DOUBLE", "mag", "phot.color;em.opt.U;em.opt.B", "true mean u - g"),
@@ -135,9 +129,7 @@ def bad_row_table(rows: list[BadRow]) -> pa.Table:
     kinds = {"object_id": pa.int64(), "image_id": pa.int64(), "count": pa.int64()}
     return pa.table(
         {
-            column.name: pa.array(
-                [getattr(row, column.name) for row in rows], kinds.get(column.name, pa.string())
-            )
+            column.name: pa.array([getattr(row, column.name) for row in rows], kinds.get(column.name, pa.string()))
             for column in BAD_ROW_COLUMNS
         }
     )

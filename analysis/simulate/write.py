@@ -237,9 +237,7 @@ def _known(contract: Contract, stars: Stars, master: pa.Table) -> pa.Table:
 def _counts(made: _Batch) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     objects = made.objects
     flickers = len(objects) - objects["flicker_amplitude_mag"].null_count
-    expected, known = (
-        sum(objects[name].to_pylist()) for name in ("expected_in_sample", "is_known_symbiotic")
-    )
+    expected, known = (sum(objects[name].to_pylist()) for name in ("expected_in_sample", "is_known_symbiotic"))
     return np.array([expected, flickers, known, len(made.bad_rows)])
 
 
@@ -313,9 +311,7 @@ def _write_about(directory: Path, survey: _Survey, formats: dict[str, str], batc
         }
         for sequence in survey.sequences
     ]
-    with ParquetStream(
-        directory / TRUTH / "sequences.parquet", truth.SEQUENCE_COLUMNS, name="truth.sequences"
-    ) as out:
+    with ParquetStream(directory / TRUTH / "sequences.parquet", truth.SEQUENCE_COLUMNS, name="truth.sequences") as out:
         out.write(pa.Table.from_pylist(sequences))
     about = {
         "objects": survey.plan.objects,

@@ -24,17 +24,13 @@ if TYPE_CHECKING:
 
 ReleaseOption = Annotated[
     str | None,
-    typer.Option(
-        "--release", metavar="NAME", help="The archive's release.", show_default="the only one loaded"
-    ),
+    typer.Option("--release", metavar="NAME", help="The archive's release.", show_default="the only one loaded"),
 ]
 
 
 def build(
     release: ReleaseOption = None,
-    explain: Annotated[
-        bool, typer.Option("--explain", help="Say what would be built and why; write nothing.")
-    ] = False,
+    explain: Annotated[bool, typer.Option("--explain", help="Say what would be built and why; write nothing.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Build everything, stale or not.")] = False,
     set_: Annotated[
         list[str] | None,
@@ -72,9 +68,7 @@ def build(
         arguments = {"set": chosen, "parameters": str(parameters) if parameters else None}
         try:
             with _Teller(quiet=quiet or as_json) as tell:
-                summary = run_build(
-                    house, project, engines=engines, force=force, progress=tell, arguments=arguments
-                )
+                summary = run_build(house, project, engines=engines, force=force, progress=tell, arguments=arguments)
         except KeyboardInterrupt:
             typer.echo("Interrupted. The tables of the last build stand; run `skysy build` again.", err=True)
             raise typer.Exit(130) from None
@@ -183,9 +177,7 @@ def _explain(plan: Plan, release: str, as_json: bool) -> None:
     if plan.empty:
         typer.echo(f"Nothing is stale: all {len(plan.steps)} models of {release} are fresh.")
     else:
-        typer.echo(
-            f"{len(stale)} of {len(plan.steps)} models of {release} would be built, {len(due)} audits run."
-        )
+        typer.echo(f"{len(stale)} of {len(plan.steps)} models of {release} would be built, {len(due)} audits run.")
 
 
 def _report(summary: BuildSummary, as_json: bool) -> None:

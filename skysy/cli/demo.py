@@ -10,9 +10,9 @@ import typer
 
 
 def demo(
-    directory: Annotated[
-        Path, typer.Argument(metavar="DIR", help="Everything goes here; made if need be.")
-    ] = Path("demo"),
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Everything goes here; made if need be.")] = Path(
+        "demo"
+    ),
     objects: Annotated[
         int, typer.Option("--objects", metavar="N", min=1000, max=1_000_000, help="Objects in the sky.")
     ] = 20_000,

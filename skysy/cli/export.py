@@ -44,10 +44,7 @@ def export(
         written = export_tables(house, directory, table or (), say)
     if as_json:
         print_json(
-            [
-                {"table": one.table, "path": str(one.path), "rows": one.rows, "bytes": one.bytes}
-                for one in written
-            ]
+            [{"table": one.table, "path": str(one.path), "rows": one.rows, "bytes": one.bytes} for one in written]
         )
         return
     for one in written:

@@ -31,9 +31,7 @@ MemoryOption = Annotated[
 ]
 ThreadsOption = Annotated[
     int | None,
-    typer.Option(
-        "--threads", metavar="N", envvar="SKYSY_THREADS", help="DuckDB's threads.", show_default="all cores"
-    ),
+    typer.Option("--threads", metavar="N", envvar="SKYSY_THREADS", help="DuckDB's threads.", show_default="all cores"),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress lines.")]

@@ -22,9 +22,7 @@ def sql(
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV with a header line.")] = False,
     limit: Annotated[
         int | None,
-        typer.Option(
-            "--limit", metavar="N", min=1, help="Rows to print.", show_default="40 in a table, else all"
-        ),
+        typer.Option("--limit", metavar="N", min=1, help="Rows to print.", show_default="40 in a table, else all"),
     ] = None,
     warehouse: WarehouseOption = None,
     memory_limit: MemoryOption = None,
@@ -38,7 +36,7 @@ def sql(
 
     from skysy.config import settings
     from skysy.errors import SqlError, UsageError
-    from skysy.store import open_warehouse
+    from skysy.store import is_damage, open_warehouse
 
     if as_json and as_csv:
         raise UsageError("--json and --csv together are two forms.", "Choose one.")
@@ -54,6 +52,8 @@ def sql(
             types = [str(column[1]) for column in found.description or []]
             rows = found.fetchall() if most is None else found.fetchmany(most + 1)
         except duckdb.Error as error:
+            if is_damage(error):
+                raise
             text = str(error).strip()
             remedy = ""
             if "read-only mode" in text:
@@ -88,9 +88,7 @@ def shell(
 
     program = find_shell()
     if program is None:
-        raise UsageError(
-            "There is no `duckdb` shell on this machine.", "Install it: pip install 'skysy[shell]'"
-        )
+        raise UsageError("There is no `duckdb` shell on this machine.", "Install it: pip install 'skysy[shell]'")
     with open_warehouse(settings(warehouse, memory_limit, threads)) as house:
         bounds = house.settings
         statements = [

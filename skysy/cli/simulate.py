@@ -32,9 +32,7 @@ def simulate(
     ] = None,
     known: Annotated[
         Path | None,
-        typer.Option(
-            "--known", metavar="FILE", help="Also write the list of known symbiotic stars (CSV) here."
-        ),
+        typer.Option("--known", metavar="FILE", help="Also write the list of known symbiotic stars (CSV) here."),
     ] = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
@@ -77,9 +75,7 @@ def simulate(
         sizes[file.table] = sizes.get(file.table, 0) + file.bytes
     for table, rows in made.rows.items():
         parts = sum(file.table == table for file in made.files)
-        typer.echo(
-            f"  {table:40} {rows:>12,} rows {sizes[table] / 1e6:>9.1f} MB  {parts} file{'s' * (parts > 1)}"
-        )
+        typer.echo(f"  {table:40} {rows:>12,} rows {sizes[table] / 1e6:>9.1f} MB  {parts} file{'s' * (parts > 1)}")
     typer.echo(
         f"{made.objects:,} objects in {directory}, {made.seconds:.1f} s. "
         f"{made.expected_in_sample:,} belong in the sample, {made.flickerers:,} flicker, "

@@ -17,12 +17,8 @@ _MARKS = {"passes": "[green]passes [/]", "fails": "[red]fails  [/]", "missing": 
 
 
 def why(
-    target: Annotated[
-        str, typer.Argument(metavar="OBJECT_ID|RA,DEC", help="An object_id, or a position in degrees.")
-    ],
-    radius: Annotated[
-        float, typer.Option("--radius", metavar="ARCSEC", help="How far from a position to look.")
-    ] = 5.0,
+    target: Annotated[str, typer.Argument(metavar="OBJECT_ID|RA,DEC", help="An object_id, or a position in degrees.")],
+    radius: Annotated[float, typer.Option("--radius", metavar="ARCSEC", help="How far from a position to look.")] = 5.0,
     as_json: JsonOption = False,
     warehouse: WarehouseOption = None,
     memory_limit: MemoryOption = None,
@@ -112,15 +108,11 @@ def _print_measurements(console: Console, story: Story) -> None:
     total = story.measurements[0]["n_in"] if story.measurements else 0
     kept = sum(story.filters.values())
     filters = ", ".join(f"{n} {name}" for name, n in story.filters.items()) or "none"
-    console.print(
-        f"\n[bold]Measurements[/]: {kept} of {total} detections count ({filters}) in {story.nights} nights"
-    )
+    console.print(f"\n[bold]Measurements[/]: {kept} of {total} detections count ({filters}) in {story.nights} nights")
     for step in story.measurements:
         lost = step["n_fail"] + step["n_null"]
         if lost:
-            console.print(
-                f"  {lost} taken by {step['cut']} ({step['n_fail']} fail, {step['n_null']} missing)"
-            )
+            console.print(f"  {lost} taken by {step['cut']} ({step['n_fail']} fail, {step['n_null']} missing)")
     colours = story.colours
     if colours:
         for name, title in (("ug", "u-g"), ("uv", "u-v")):

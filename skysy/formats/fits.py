@@ -25,9 +25,7 @@ _FORMATS = {
 }
 
 
-def write_fits(
-    out: BinaryIO, table: pa.Table, columns: Sequence[Column], name: str, description: str
-) -> None:
+def write_fits(out: BinaryIO, table: pa.Table, columns: Sequence[Column], name: str, description: str) -> None:
     """A FITS file whose first extension is the table: TNULL for integers, NaN for floats, blank for strings.
 
     Raises UsageError for text beyond ASCII and for a BOOLEAN column with NULLs: readers take them for False.
@@ -67,9 +65,7 @@ def _column(column: Column, chunks: pa.ChunkedArray) -> fits.Column:
 
 def _text(column: Column, array: pa.Array) -> fits.Column:
     if has_non_ascii(pa.chunked_array([array])):
-        raise UsageError(
-            f"Column {column.name} holds text beyond ASCII, which FITS cannot.", "Write Parquet."
-        )
+        raise UsageError(f"Column {column.name} holds text beyond ASCII, which FITS cannot.", "Write Parquet.")
     filled = array.fill_null("")
     longest = pc.max(pc.binary_length(filled)).as_py() or 0
     width = max(char_length(column) or 1, longest)

@@ -16,9 +16,7 @@ from skysy.errors import UsageError
 from skysy.formats.values import batches, conform, iso_text
 
 _ROWS = 32768
-_GZIP_HEADER = (
-    b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"  # no name, mtime 0, unknown system: the same bytes anywhere
-)
+_GZIP_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"  # no name, mtime 0, unknown system: the same bytes anywhere
 _GZIP_LEVEL = 1  # measured: 8 times faster than the default 6, files 15 % larger
 _NOT_XML = r"[\x00-\x08\x0B\x0C\x0E-\x1F]"
 
@@ -39,10 +37,7 @@ def _csv_lines(table: pa.Table) -> Iterator[bytes]:
     header = [_quoted(pa.array([name]))[0].as_py() for name in table.column_names]
     yield (",".join(header) + "\n").encode()
     for batch in batches(table, _ROWS):
-        cells = [
-            _quoted(column) if pa.types.is_string(column.type) else text_of(column)
-            for column in batch.columns
-        ]
+        cells = [_quoted(column) if pa.types.is_string(column.type) else text_of(column) for column in batch.columns]
         yield joined(cells, "", ",", "\n")
 
 
@@ -75,9 +70,7 @@ def _xml(name: str, array: pa.Array) -> pa.Array:
     if not pa.types.is_string(array.type):
         return text
     if pc.any(pc.match_substring_regex(text, _NOT_XML)).as_py():
-        raise UsageError(
-            f"Column {name} holds control characters, which XML cannot.", "Write votable-binary2."
-        )
+        raise UsageError(f"Column {name} holds control characters, which XML cannot.", "Write votable-binary2.")
     for plain, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("\r", "&#13;")):
         text = pc.replace_substring(text, plain, entity)
     return text

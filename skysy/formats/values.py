@@ -68,9 +68,7 @@ def conform(table: pa.Table, columns: Sequence[Column]) -> pa.Table:
     arrays, fields = [], []
     for column in columns:
         if column.name not in table.column_names:
-            raise UsageError(
-                f"The table has no column {column.name}.", f"It has: {', '.join(table.column_names)}."
-            )
+            raise UsageError(f"The table has no column {column.name}.", f"It has: {', '.join(table.column_names)}.")
         wanted = arrow_type(column)
         try:
             arrays.append(table.column(column.name).cast(wanted))
@@ -113,14 +111,10 @@ def iso_text(array: pa.Array) -> pa.Array:
 
 def _decimal_to_float(array: pa.Array) -> npt.NDArray[np.float64]:
     if array.type.precision > _EXACT_DIGITS:
-        return np.array(
-            [np.nan if value is None else float(value) for value in array.to_pylist()], dtype="f8"
-        )
+        return np.array([np.nan if value is None else float(value) for value in array.to_pylist()], dtype="f8")
     # Decimal128 is two little-endian 64-bit words; the low one holds all of 15 digits. Dividing two exact
     # numbers rounds once, where Arrow's own cast multiplies by a rounded power of ten.
-    words = np.frombuffer(array.buffers()[1], dtype="<i8").reshape(-1, 2)[
-        array.offset : array.offset + len(array), 0
-    ]
+    words = np.frombuffer(array.buffers()[1], dtype="<i8").reshape(-1, 2)[array.offset : array.offset + len(array), 0]
     return words / np.float64(10**array.type.scale)
 
 

@@ -18,7 +18,7 @@ from skysy.models import parameters
 from skysy.models.files import Audit, Model
 from skysy.models.plan import AuditStep, Engine, Plan, Step, built_release, plan_build, relations
 from skysy.models.project import Project
-from skysy.store import Warehouse
+from skysy.store import Warehouse, is_damage
 
 __all__ = ["AuditResult", "BuildSummary", "BuiltModel", "build", "built_release", "run_build"]
 
@@ -271,9 +271,7 @@ def _run_audit(warehouse: Warehouse, audit: Audit) -> AuditResult:
         count = int(warehouse.value(f"SELECT count(*) FROM {audit.query} AS offenders"))
         sample = []
         if count:
-            found = warehouse.con.execute(
-                f"SELECT * FROM {audit.query} AS offenders ORDER BY ALL LIMIT {SAMPLE_ROWS}"
-            )
+            found = warehouse.con.execute(f"SELECT * FROM {audit.query} AS offenders ORDER BY ALL LIMIT {SAMPLE_ROWS}")
             names = [column[0] for column in found.description or []]
             sample = [dict(zip(names, map(plain, row), strict=True)) for row in found.fetchall()]
     return AuditResult(audit.name, audit.severity, audit.sentence, count, sample)
@@ -305,14 +303,14 @@ def _explained(what: str, warehouse: Warehouse) -> Iterator[None]:
         raise SqlError(
             f"{what} needs more memory than {limit}. {_STAND}", "Raise it, as with --memory-limit 8GB."
         ) from error
-    except duckdb.IOException as error:
-        if "No space left" not in str(error):
-            raise SqlError(f"{what} could not be written: {error} {_STAND}") from error
-        raise SqlError(
-            f"{what} could not be written: the disk is full. {_STAND}",
-            f"Make room beside {warehouse.settings.warehouse}, then run `skysy build` again.",
-        ) from error
     except duckdb.Error as error:
+        if is_damage(error):
+            raise
+        if "No space left" in str(error):
+            raise SqlError(
+                f"{what} could not be written: the disk is full. {_STAND}",
+                f"Make room beside {warehouse.settings.warehouse}, then run `skysy build` again.",
+            ) from error
         raise SqlError(f"{what} failed: {error}", _STAND) from error
 
 

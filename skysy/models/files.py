@@ -26,9 +26,7 @@ _NAME_LINE = re.compile(r"^-- (?P<name>\w+): (?P<text>\S.*)$")
 _FIELD_LINE = re.compile(r"^-- (?P<name>\w+):\s*(?P<text>.*)$")
 _MORE_LINE = re.compile(r"^--\s{3,}(?P<text>\S.*)$")
 _COLUMN_COMMENT = re.compile(r"^\s*,?[ \t]*--[ \t]*(?P<text>\S.*?)[ \t]*$")
-_CAST_TYPE = re.compile(
-    r"\bAS\s+(?P<type>[A-Z]\w*(?:\s*\([\d\s,]+\))?(?:\[\])*)\s*\)\s*AS\s*$", re.IGNORECASE
-)
+_CAST_TYPE = re.compile(r"\bAS\s+(?P<type>[A-Z]\w*(?:\s*\([\d\s,]+\))?(?:\[\])*)\s*\)\s*AS\s*$", re.IGNORECASE)
 _NOT_ARCHIVE = {"main", "meta", "temp", "information_schema", "pg_catalog"}
 _TABLE_FUNCTIONS = (exp.GenerateSeries, exp.Unnest)
 
@@ -95,9 +93,7 @@ def read_model(path: Path) -> Model:
     purpose, fields = _header(path, sql, _MODEL_FIELDS)
     tree = _parse(path, sql)
     if not isinstance(tree, exp.Select):
-        raise ModelError(
-            f"{path.name}: the last step of a model is one SELECT, with a comment on each column."
-        )
+        raise ModelError(f"{path.name}: the last step of a model is one SELECT, with a comment on each column.")
     columns = _columns(path, sql, tree)
     model = Model(
         name=path.stem,
@@ -274,17 +270,11 @@ def _checked_inputs(path: Path, fields: dict[str, str], tree: exp.Query) -> tupl
     said, read = set(_names(fields.get("inputs", ""))), tables_read(path, tree)
     problems = []
     if read - said:
-        problems.append(
-            f"the SQL reads {', '.join(sorted(read - said))}, which the header's inputs do not name"
-        )
+        problems.append(f"the SQL reads {', '.join(sorted(read - said))}, which the header's inputs do not name")
     if said - read:
-        problems.append(
-            f"the header's inputs name {', '.join(sorted(said - read))}, which the SQL does not read"
-        )
+        problems.append(f"the header's inputs name {', '.join(sorted(said - read))}, which the SQL does not read")
     if problems:
-        raise ModelError(
-            f"{path.name}: {'; '.join(problems)}.", "Correct the line `-- inputs:` of that file."
-        )
+        raise ModelError(f"{path.name}: {'; '.join(problems)}.", "Correct the line `-- inputs:` of that file.")
     return tuple(sorted(read))
 
 

@@ -74,9 +74,7 @@ def column_lineage(
 
 def _scope(project: Project, model: Model) -> Scope:
     """The model's SQL with every star written out and every column bearing its table."""
-    models = {
-        name: {one.name: one.type for one in project.model(name).columns} for name in model.model_inputs
-    }
+    models = {name: {one.name: one.type for one in project.model(name).columns} for name in model.model_inputs}
     schema: dict[str, object] = {_HOME: models} if models else {}
     tree = qualify(
         model.tree.copy(),

@@ -92,9 +92,7 @@ def override(
         if base is None:
             raise NotFound(f"{where}: there is no parameter {other.name}.", did_you_mean(other.name, merged))
         if not _fits(other.type, base.type):
-            raise error(
-                f"{where}: {base.name} must be {_words(base.type)}, as {base.value_sql}, not {value}."
-            )
+            raise error(f"{where}: {base.name} must be {_words(base.type)}, as {base.value_sql}, not {value}.")
         if other.unit is not None and other.unit != base.unit:
             raise error(f"{where}: {base.name} is in [{base.unit or ''}], not in [{other.unit}].")
         merged[base.name] = replace(
@@ -176,6 +174,4 @@ def _fits(kind: str, base: str) -> bool:
 def _words(kind: str) -> str:
     if kind.endswith("[]"):
         return "a list"
-    return {"INTEGER": "a whole number", "VARCHAR": "a text", "BOOLEAN": "TRUE or FALSE"}.get(
-        kind, "a number"
-    )
+    return {"INTEGER": "a whole number", "VARCHAR": "a text", "BOOLEAN": "TRUE or FALSE"}.get(kind, "a number")

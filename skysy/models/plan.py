@@ -190,8 +190,7 @@ def archive_state(warehouse: Warehouse, project: Project) -> dict[str, list[str]
             + (f", or build what is loaded with --release {others[0]}." if others else " first."),
         )
     there = warehouse.rows(
-        "SELECT lower(schema_name || '.' || table_name) FROM duckdb_tables() "
-        "WHERE database_name = current_database()"
+        "SELECT lower(schema_name || '.' || table_name) FROM duckdb_tables() WHERE database_name = current_database()"
     )
     if missing := sorted(set(wanted) - {row[0] for row in there}):
         raise ModelError(
@@ -231,18 +230,14 @@ def _code_of(name: str, engine: Engine) -> str:
 
 
 def _recorded(warehouse: Warehouse) -> dict[str, _Recorded]:
-    found = warehouse.rows(
-        "SELECT model, release, sql_sha256, parameters, inputs, fingerprint FROM meta.model"
-    )
+    found = warehouse.rows("SELECT model, release, sql_sha256, parameters, inputs, fingerprint FROM meta.model")
     return {
         row[0]: _Recorded(row[1], row[2], json.loads(row[3] or "{}"), json.loads(row[4] or "{}"), row[5])
         for row in found
     }
 
 
-def _reason(
-    model: Model, state: State, last: _Recorded | None, release: str, existing: Mapping[str, str]
-) -> str:
+def _reason(model: Model, state: State, last: _Recorded | None, release: str, existing: Mapping[str, str]) -> str:
     """Why a model must be built, in words; empty where it stands as it is."""
     if last is None:
         return "never built"

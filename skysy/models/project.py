@@ -36,9 +36,7 @@ class Project:
         for model in self.models:
             if model.name == name:
                 return model
-        raise NotFound(
-            f"There is no model {name}.", did_you_mean(name, (model.name for model in self.models))
-        )
+        raise NotFound(f"There is no model {name}.", did_you_mean(name, (model.name for model in self.models)))
 
 
 def load_project(
@@ -99,16 +97,12 @@ def _ordered(models: list[Model]) -> list[Model]:
     by_name: dict[str, Model] = {}
     for model in models:
         if model.name in by_name:
-            raise ModelError(
-                f"Two files are named {model.name}: {by_name[model.name].path} and {model.path}."
-            )
+            raise ModelError(f"Two files are named {model.name}: {by_name[model.name].path} and {model.path}.")
         by_name[model.name] = model
     for model in models:
         for name in model.model_inputs:
             if name not in by_name:
-                raise ModelError(
-                    f"{model.path.name} reads {name}, which is no model.", did_you_mean(name, by_name)
-                )
+                raise ModelError(f"{model.path.name} reads {name}, which is no model.", did_you_mean(name, by_name))
     place = {model.name: index for index, model in enumerate(models)}
     sorter = TopologicalSorter({model.name: model.model_inputs for model in models})
     try:

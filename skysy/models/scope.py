@@ -97,11 +97,7 @@ def _windows(select: exp.Select) -> Iterator[str]:
 
 def _projections(select: exp.Select) -> Iterator[str]:
     for projection in select.expressions:
-        if (
-            isinstance(projection, exp.Alias)
-            and projection.alias.lower() == OBJECT
-            and not _is_object(projection)
-        ):
+        if isinstance(projection, exp.Alias) and projection.alias.lower() == OBJECT and not _is_object(projection):
             yield f"`{projection.sql(dialect='duckdb')}` makes an {OBJECT} of something else"
 
 

@@ -69,9 +69,7 @@ class Status:
     interrupted: tuple[RunState, ...]
 
 
-def read_status(
-    warehouse: Warehouse, project: Project | None, engines: Mapping[str, Engine] | None = None
-) -> Status:
+def read_status(warehouse: Warehouse, project: Project | None, engines: Mapping[str, Engine] | None = None) -> Status:
     """The state of a warehouse; models are held against `project`, or taken as built if it is None."""
     runs = _runs(warehouse)
     latest = {run.command: run for run in runs}
@@ -130,9 +128,7 @@ def _tables(warehouse: Warehouse) -> list[ArchiveTable]:
     return tables
 
 
-def _models(
-    warehouse: Warehouse, project: Project | None, engines: Mapping[str, Engine] | None
-) -> list[ModelState]:
+def _models(warehouse: Warehouse, project: Project | None, engines: Mapping[str, Engine] | None) -> list[ModelState]:
     built = {
         row[0]: ModelState(row[0], row[1], row[2], row[3], "")
         for row in warehouse.rows("SELECT model, kind, rows, built_at FROM meta.model ORDER BY model")
@@ -144,9 +140,7 @@ def _models(
         last = built.pop(step.model.name, None)
         rows, at = (last.rows, last.built_at) if last else (None, None)
         states.append(ModelState(step.model.name, step.model.kind, rows, at, step.reason))
-    gone = [
-        ModelState(m.name, m.kind, m.rows, m.built_at, "no file makes it any more") for m in built.values()
-    ]
+    gone = [ModelState(m.name, m.kind, m.rows, m.built_at, "no file makes it any more") for m in built.values()]
     return states + gone
 
 
@@ -156,7 +150,5 @@ def _audits(warehouse: Warehouse) -> list[AuditState]:
 
 
 def _runs(warehouse: Warehouse) -> list[RunState]:
-    found = warehouse.rows(
-        "SELECT run_id, command, state, started_at, ended_at FROM meta.run ORDER BY run_id"
-    )
+    found = warehouse.rows("SELECT run_id, command, state, started_at, ended_at FROM meta.run ORDER BY run_id")
     return [RunState(*row) for row in found]

@@ -1,0 +1,151 @@
+"""Figure 2: the colours of the sample, the density that makes an outlier, and the candidates among them."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
+
+from skysy.analysis.figures.marts import Frame, Reals, arrays, draw_crowd, frame, has, limit
+from skysy.analysis.figures.style import LIGHT, Theme, canvas, legend_below, plain_counts, say_empty
+from skysy.store import Warehouse
+
+_POINTS = "(SELECT c.* FROM colours AS c SEMI JOIN sample AS s ON c.object_id = s.object_id)"
+_CELL_MAG = 0.02
+"""Cells in which the density for the contours is counted; a fifth of the usual bandwidth."""
+
+
+def figure_colours(warehouse: Warehouse, theme: Theme = LIGHT) -> Figure:
+    """Density of (u-g, u-v) in hexagons with contours of its logarithm, candidates and known objects over it.
+
+    Candidates are coloured by rapid delta-u sigma, hollow where they have none. The contour drawn thick is the
+    limit of colour outliers, density_ln_max; bandwidth kde_bandwidth_mag.
+    """
+    candidates = arrays(warehouse, "SELECT ug_mag, uv_mag, rapid_u_sigma FROM candidates ORDER BY rank")
+    x, y = candidates["ug_mag"], candidates["uv_mag"]
+    corners = [] if not len(x) else [tuple(np.nanquantile([x, y], edge, axis=1)) for edge in (0.01, 0.99)]
+    view = frame(warehouse, _POINTS, "ug_mag", "uv_mag", corners)
+    with canvas(theme, height_in=5.0) as figure:
+        axes = figure.add_subplot()
+        axes.set_xlabel("$u-g$  (mag)")
+        axes.set_ylabel("$u-v$  (mag)")
+        if view is None:
+            say_empty(axes, theme, "no rows: no sample object has both colours")
+            return figure
+        draw_crowd(axes, warehouse, _POINTS, "ug_mag", "uv_mag", view, theme)
+        _draw_contours(axes, warehouse, view, theme)
+        _draw_known(axes, warehouse, theme)
+        _draw_candidates(figure, axes, warehouse, candidates, theme)
+        outside = int(np.sum((x < view.x[0]) | (x > view.x[1]) | (y < view.y[0]) | (y > view.y[1])))
+        if outside:
+            axes.set_title(f"{outside} candidates lie beyond the frame", color=theme.muted)
+        legend_below(figure, axes, columns=2)
+    return figure
+
+
+def _draw_candidates(
+    figure: Figure, axes: Axes, warehouse: Warehouse, candidates: dict[str, Reals], theme: Theme
+) -> None:
+    x, y, sigma = (candidates[name] for name in ("ug_mag", "uv_mag", "rapid_u_sigma"))
+    quiet = np.isnan(sigma)
+    size = 34 if len(x) <= 300 else 14
+    axes.scatter(
+        x[quiet],
+        y[quiet],
+        s=size * 0.8,
+        facecolors=theme.paper,
+        edgecolors=theme.ink,
+        linewidths=0.9,
+        zorder=4,
+        label=f"candidates without rapid $\\Delta u\\,\\sigma$ ({int(quiet.sum()):,})",
+    )
+    if quiet.all():
+        return
+    shown = axes.scatter(
+        x[~quiet],
+        y[~quiet],
+        c=np.maximum(sigma[~quiet], 1),
+        s=size,
+        cmap=theme.scale,
+        norm=LogNorm(1, max(100.0, float(np.nanmax(sigma)))),
+        edgecolors=theme.ink,
+        linewidths=0.6,
+        zorder=5,
+        label=f"candidates, coloured by it ({int((~quiet).sum()):,})",
+    )
+    bar = figure.colorbar(shown, ax=axes, label=r"rapid $\Delta u\,\sigma$", pad=0.02, format=plain_counts)
+    threshold = limit(warehouse, "rapid_u_sigma_min")
+    if threshold is not None:
+        bar.ax.axhline(threshold, color=theme.limit, lw=2)
+
+
+def _draw_known(axes: Axes, warehouse: Warehouse, theme: Theme) -> None:
+    if not has(warehouse, "stg_known__objects"):
+        return
+    known = arrays(
+        warehouse,
+        f"SELECT c.ug_mag, c.uv_mag FROM {_POINTS} AS c SEMI JOIN stg_known__objects AS k ON c.object_id = k.object_id "
+        "WHERE c.ug_mag IS NOT NULL AND c.uv_mag IS NOT NULL ORDER BY ALL",
+    )
+    axes.scatter(
+        known["ug_mag"],
+        known["uv_mag"],
+        s=95,
+        marker="D",
+        facecolors="none",
+        edgecolors=theme.candidate,
+        linewidths=1.1,
+        zorder=3,
+        label=f"known objects ({len(known['ug_mag']):,})",
+    )
+
+
+def _draw_contours(axes: Axes, warehouse: Warehouse, view: Frame, theme: Theme) -> None:
+    bandwidth_mag, threshold = limit(warehouse, "kde_bandwidth_mag"), limit(warehouse, "density_ln_max")
+    if bandwidth_mag is None:
+        return
+    x, y, ln_density = _density_on_grid(warehouse, view, bandwidth_mag)
+    peak = float(ln_density.max())
+    lowest = -9.0 if threshold is None else math.ceil(threshold + 0.5)
+    levels = np.arange(lowest, max(peak, lowest + 0.5), 1 if peak - lowest < 5 else 2)
+    thin = axes.contour(x, y, ln_density, levels, colors=theme.muted, linewidths=0.6, linestyles="solid", zorder=2)
+    axes.clabel(thin, fmt="%g", fontsize=7)
+    if threshold is not None and ln_density.min() < threshold < peak:
+        axes.contour(x, y, ln_density, [threshold], colors=theme.limit, linewidths=1.4, linestyles="dashed", zorder=2)
+        axes.plot([], [], color=theme.limit, lw=1.4, ls="--", label=f"ln density = ${threshold:g}$ (limit)")
+
+
+def _density_on_grid(warehouse: Warehouse, view: Frame, bandwidth_mag: float) -> tuple[Reals, Reals, Reals]:
+    """Cell centres along x and y, and ln of the kernel density of all points, counted in cells, at each centre."""
+    margin = 5 * bandwidth_mag
+    edges = [np.arange(low - margin, high + margin + _CELL_MAG, _CELL_MAG) for low, high in (view.x, view.y)]
+    cells = arrays(
+        warehouse,
+        f"SELECT floor((ug_mag - $x) / $cell) AS i, floor((uv_mag - $y) / $cell) AS j, count(*) AS n FROM {_POINTS} "
+        "WHERE ug_mag IS NOT NULL AND uv_mag IS NOT NULL GROUP BY ALL ORDER BY ALL",
+        {"x": float(edges[0][0]), "y": float(edges[1][0]), "cell": _CELL_MAG},
+    )
+    inside = (cells["i"] >= 0) & (cells["i"] < len(edges[0])) & (cells["j"] >= 0) & (cells["j"] < len(edges[1]))
+    field = np.zeros((len(edges[1]), len(edges[0])))
+    field[cells["j"][inside].astype(int), cells["i"][inside].astype(int)] = cells["n"][inside]
+    for axis in (0, 1):
+        field = _smooth(field, bandwidth_mag / _CELL_MAG, axis)
+    scale = cells["n"].sum() * 2 * math.pi * bandwidth_mag**2
+    with np.errstate(divide="ignore"):
+        ln_density = np.log(field / scale)
+    return edges[0] + _CELL_MAG / 2, edges[1] + _CELL_MAG / 2, np.maximum(ln_density, -30)
+
+
+def _smooth(field: Reals, width_cells: float, axis: int) -> Reals:
+    """The sum over cells along an axis, each weighted by exp(-d^2 / 2 width^2), out to six widths."""
+    reach = math.ceil(6 * width_cells)
+    moved = np.moveaxis(field, axis, 0)
+    padded = np.pad(moved, ((reach, reach), (0, 0)))
+    total = np.zeros_like(moved)
+    for step in range(-reach, reach + 1):
+        weight = math.exp(-(step**2) / (2 * width_cells**2))
+        total += weight * padded[reach + step : reach + step + len(moved)]
+    return np.moveaxis(total, 0, axis)

@@ -1,0 +1,253 @@
+"""Files of a directory into the warehouse: each checked against the contract and committed with its ledger row."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import duckdb
+from skysy.loaders import csv, raw
+from skysy.loaders.files import ArchiveFile, discover, sha256_of
+from skysy.loaders.source import Source
+from skysy.loaders.verify import Selection, select_columns
+
+from skysy import __version__, ledger
+from skysy.contract import Contract, TableContract, load_contract
+from skysy.errors import FileDamaged, LoadError, SkysyError, SourceChanged, ValueDamaged
+from skysy.store import Warehouse
+
+_KEPT = "Nothing of it was kept; files loaded before it stay. Mend it and give the same command again."
+
+
+@dataclass(frozen=True)
+class LoadedFile:
+    """What became of one file: outcome is loaded, unchanged, replaced or (in a plan) the same words as intended."""
+
+    table: str
+    source: str
+    format: str
+    outcome: str
+    rows: int
+    bytes: int
+    seconds: float
+    notes: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class LoadSummary:
+    """What a load did, file by file, and the names that it left alone."""
+
+    release: str
+    files: tuple[LoadedFile, ...]
+    ignored: tuple[str, ...]
+
+
+Progress = Callable[[ArchiveFile, LoadedFile | None], None]
+"""Told each file as it starts (None) and when it is done."""
+
+
+def count_files(release: str, directory: Path) -> int:
+    """How many archive files of the release a directory holds."""
+    return len(discover(directory, load_contract(release)).files)
+
+
+def plan_directory(warehouse: Warehouse | None, release: str, directory: Path) -> LoadSummary:
+    """What `load_directory` would do, without doing it; `warehouse` is None where there is none yet."""
+    found = discover(directory, load_contract(release))
+    planned = []
+    for file in found.files:
+        known = ledger.loaded_chunk(warehouse.con, release, file.name) if warehouse else None
+        outcome = "load" if known is None else "unchanged" if known[1] == sha256_of(file.path) else "changed"
+        planned.append(LoadedFile(file.table.name, file.name, file.format, outcome, 0, file.path.stat().st_size, 0.0))
+    return LoadSummary(release, tuple(planned), found.ignored)
+
+
+def load_directory(
+    warehouse: Warehouse,
+    release: str,
+    directory: Path,
+    *,
+    replace: bool = False,
+    progress: Progress | None = None,
+) -> LoadSummary:
+    """Load every archive file of a directory; a file that is in already, unchanged, is passed over.
+
+    Each file is one transaction: rows, checksums and ledger row are kept together or not at all. Raises a LoadError of
+    some kind at the first file that is refused (SourceChanged where its content differs from what was loaded under its name
+    and `replace` is not given); the files before it stay.
+    """
+    contract = load_contract(release)
+    found = discover(directory, contract)
+    raw.prepare(warehouse, contract)
+    arguments = {"release": release, "from": str(directory), "replace": replace}
+    run_id = ledger.begin_run(warehouse.con, "load", arguments, __version__)
+    results = []
+    try:
+        for file in found.files:
+            if progress:
+                progress(file, None)
+            results.append(_load_file(warehouse, contract, file, run_id, replace=replace))
+            if progress:
+                progress(file, results[-1])
+    except BaseException:
+        ledger.end_run(warehouse.con, run_id, "failed")
+        raise
+    ledger.end_run(warehouse.con, run_id, "done")
+    return LoadSummary(release, tuple(results), found.ignored)
+
+
+def _load_file(
+    warehouse: Warehouse, contract: Contract, file: ArchiveFile, run_id: int, *, replace: bool
+) -> LoadedFile:
+    started, began = time.perf_counter(), ledger.now()
+    sha256, size = sha256_of(file.path), file.path.stat().st_size
+    known = ledger.loaded_chunk(warehouse.con, contract.release, file.name)
+    if known is not None and known[1] == sha256:
+        seconds = time.perf_counter() - started
+        return LoadedFile(file.table.name, file.name, file.format, "unchanged", 0, size, seconds)
+    if known is not None and not replace:
+        raise SourceChanged(
+            f"{file.name} is loaded already, and the file now has other content (sha256 {sha256[:12]}, loaded {known[1][:12]}).",
+            "Nothing was changed. If the new file is right, give the command again with --replace.",
+        )
+    _refuse_copy(warehouse, contract, file, sha256)
+    source = _open(file)
+    selection = select_columns(file.name, file.table, source)
+    with warehouse.transaction():
+        if known is not None:
+            ledger.drop_chunk(warehouse.con, known[0], file.table.name)
+        chunk_id = ledger.next_chunk_id(warehouse.con)
+        _insert(warehouse, file, source, selection, chunk_id)
+        rows, notes = _inspect(warehouse, file.table, selection, chunk_id)
+        if source.expected_rows is not None and source.expected_rows != rows:
+            raise FileDamaged(f"{file.name} says that it holds {source.expected_rows:,} rows; {rows:,} came.", _KEPT)
+        names = [column.name for column in file.table.columns]
+        content = ledger.content_hash(
+            warehouse.con, file.table.name, names, f"WHERE {ledger.CHUNK_COLUMN} = {chunk_id:d}"
+        )
+        chunk = ledger.Chunk(
+            chunk_id=chunk_id, release=contract.release, table_name=file.table.name, service="file", source=file.name,
+            format=file.format, expected_rows=source.expected_rows, received_rows=rows, bytes=size, sha256=sha256,
+            content_hash=content, notes=notes, started_at=began,
+        )  # fmt: skip
+        ledger.write_chunk(warehouse.con, run_id, chunk)
+    outcome = "replaced" if known is not None else "loaded"
+    seconds = time.perf_counter() - started
+    return LoadedFile(file.table.name, file.name, file.format, outcome, rows, size, seconds, notes)
+
+
+def _refuse_copy(warehouse: Warehouse, contract: Contract, file: ArchiveFile, sha256: str) -> None:
+    other = warehouse.value(
+        "SELECT source FROM meta.chunk WHERE release = ? AND table_name = ? AND sha256 = ? AND source <> ? AND state = 'loaded'",
+        [contract.release, file.table.name, sha256, file.name],
+    )
+    if other is not None:
+        raise LoadError(
+            f"{file.name} has the same content as {other}, which is loaded: its rows would be there twice.",
+            "Nothing was changed. Take one of the two out of the directory.",
+        )
+
+
+def _open(file: ArchiveFile) -> Source:
+    if file.format == "parquet":
+        from skysy.loaders.parquet import open_parquet
+
+        return open_parquet(file.path)
+    if file.format == "csv":
+        return csv.open_csv(file.path, file.table)
+    if file.format == "fits":
+        from skysy.loaders.fits import open_fits
+
+        return open_fits(file.path, file.table)
+    from skysy.loaders.votable import open_votable
+
+    return open_votable(file.path)
+
+
+def _insert(warehouse: Warehouse, file: ArchiveFile, source: Source, selection: Selection, chunk_id: int) -> None:
+    relation = source.relation(warehouse.con)
+    try:
+        warehouse.run(f"INSERT INTO {file.table.name} SELECT {selection.select_list}, {chunk_id:d} FROM {relation}")
+    except (duckdb.OutOfMemoryException, duckdb.FatalException):
+        raise
+    except duckdb.IOException as error:
+        if "No space left" in str(error):
+            raise LoadError(
+                f"The disk is full while {file.name} was loaded.",
+                f"{_KEPT} Make room beside the warehouse first.",
+            ) from error
+        raise FileDamaged(f"{file.name} cannot be read: {str(error).splitlines()[0]}", _KEPT) from error
+    except duckdb.Error as error:
+        raise _explained(file, source, error) from error
+    finally:
+        if relation == "_arrow_rows":
+            warehouse.con.unregister(relation)
+
+
+def _explained(file: ArchiveFile, source: Source, error: duckdb.Error) -> SkysyError:
+    """The place and the value behind what DuckDB says."""
+    if source.failures:
+        return source.failures[0]
+    text = str(error).splitlines()[0].split("Error: ", 1)[-1]
+    if file.format == "csv":
+        try:
+            with duckdb.connect(":memory:") as con:
+                bad = csv.first_bad_value(con, file.path, file.table)
+        except duckdb.Error as structure:
+            return FileDamaged(
+                f"{file.name} is not the CSV that its header promises: {str(structure).splitlines()[0]}",
+                _KEPT,
+            )
+        if bad is not None:
+            column, value, line = bad
+            return ValueDamaged(
+                f"{file.name}, line {line}, column {column} of {file.table.name}: {value!r} cannot be that.",
+                _KEPT,
+            )
+    return ValueDamaged(f"{file.name}, table {file.table.name}: {text}", _KEPT)
+
+
+def _inspect(
+    warehouse: Warehouse, table: TableContract, selection: Selection, chunk_id: int
+) -> tuple[int, dict[str, Any]]:
+    """Rows of a chunk and what is worth noting of them; NaN becomes NULL on the way."""
+    where = f"{ledger.CHUNK_COLUMN} = {chunk_id:d}"
+    reals = [column.name for column in table.columns if column.type in ("REAL", "FLOAT", "DOUBLE")]
+    needed = [column.name for column in table.columns if column.required]
+    counts = [f'count(*) FILTER (WHERE isnan("{name}"))' for name in reals]
+    counts += [f'count(*) - count("{name}")' for name in needed]
+    found = warehouse.rows(f"SELECT count(*), {', '.join(counts)} FROM {table.name} WHERE {where}")[0]
+    rows = int(found[0])
+    nans = {name: int(n) for name, n in zip(reals, found[1 : len(reals) + 1], strict=True) if n}
+    for name in nans:
+        warehouse.run(f'UPDATE {table.name} SET "{name}" = NULL WHERE {where} AND isnan("{name}")')
+    nulls = {
+        name: int(n) + nans.get(name, 0)
+        for name, n in zip(needed, found[len(reals) + 1 :], strict=True)
+        if n or name in nans
+    }
+    notes: dict[str, Any] = {"nulls": nulls}
+    if nans:
+        notes["nan_to_null"] = nans
+    if selection.ignored:
+        notes["ignored_columns"] = list(selection.ignored)
+    if selection.absent:
+        notes["absent_columns"] = list(selection.absent)
+    if table.key and (copies := _duplicate_keys(warehouse, table, where)):
+        notes["duplicate_keys"] = copies
+    return rows, notes
+
+
+def _duplicate_keys(warehouse: Warehouse, table: TableContract, where: str) -> int:
+    """Rows of a chunk beyond the first of their key."""
+    key = ", ".join(table.key)
+    whole = " AND ".join(f"{name} IS NOT NULL" for name in table.key)
+    return int(
+        warehouse.value(
+            f"SELECT coalesce(sum(n - 1), 0) FROM (SELECT count(*) AS n FROM {table.name} WHERE {where} AND {whole} "
+            f"GROUP BY {key} HAVING count(*) > 1)"
+        )
+    )

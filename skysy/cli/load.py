@@ -1,0 +1,119 @@
+"""`skysy load`: archive files into the warehouse."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from skysy.cli.options import (
+    JsonOption,
+    MemoryOption,
+    QuietOption,
+    ThreadsOption,
+    WarehouseOption,
+    interactive,
+    print_json,
+)
+
+if TYPE_CHECKING:
+    from skysy.loaders.files import ArchiveFile
+    from skysy.loaders.load import LoadedFile, LoadSummary, Progress
+
+
+def load(
+    release: Annotated[
+        str, typer.Option("--release", metavar="R", help="The release the files belong to, as skymapper_dr2.")
+    ],
+    source: Annotated[
+        Path, typer.Option("--from", metavar="DIR", help="The directory that holds the archive's files.")
+    ],
+    replace: Annotated[bool, typer.Option("--replace", help="Take files that changed since they were loaded.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be loaded; write nothing.")] = False,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+    warehouse: WarehouseOption = None,
+    memory_limit: MemoryOption = None,
+    threads: ThreadsOption = None,
+) -> None:
+    """Load archive files, checked against the release's contract; what is in already is passed over.
+
+    Example: skysy load --release skymapper_dr2 --from archive
+    """
+    from dataclasses import asdict
+
+    from skysy.config import settings
+    from skysy.loaders.load import count_files, load_directory, plan_directory
+    from skysy.store import open_warehouse
+
+    where = settings(warehouse, memory_limit, threads)
+    if dry_run:
+        if where.database.exists():
+            with open_warehouse(where) as house:
+                summary = plan_directory(house, release, source)
+        else:
+            summary = plan_directory(None, release, source)
+    else:
+        files = count_files(release, source)
+        with (
+            open_warehouse(where, write=True, make=True) as house,
+            _progress(files, quiet or as_json) as tell,
+        ):
+            summary = load_directory(house, release, source, replace=replace, progress=tell)
+    if as_json:
+        print_json(asdict(summary))
+        return
+    _print(summary)
+
+
+@contextmanager
+def _progress(files: int, quiet: bool) -> Iterator[Progress]:
+    """What tells of each file as it is loaded: a bar on a terminal, a line a file elsewhere, nothing when quiet."""
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    if quiet or not interactive():
+        yield lambda file, done: None if quiet or done is None else typer.echo(_line(done), err=True)
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[speed]}"),
+    )
+    with Bar(*columns, TimeRemainingColumn()) as bar:
+        task = bar.add_task("loading", total=files, speed="")
+
+        def tell(file: ArchiveFile, done: LoadedFile | None) -> None:
+            if done is None:
+                bar.update(task, description=file.name)
+            else:
+                bar.update(task, advance=1, speed=_speed(done))
+
+        yield tell
+
+
+def _speed(done: LoadedFile) -> str:
+    return f"{done.rows / done.seconds:,.0f} rows/s" if done.rows and done.seconds else ""
+
+
+def _line(done: LoadedFile) -> str:
+    rows = f"{done.rows:,} rows in {done.seconds:.2f} s" if done.rows else f"{done.bytes / 1e6:.1f} MB"
+    return f"{done.outcome:<9}  {done.source}  {rows}"
+
+
+def _print(summary: LoadSummary) -> None:
+    """One line a table: files by outcome, and rows."""
+    tables: dict[str, list[LoadedFile]] = {}
+    for one in summary.files:
+        tables.setdefault(one.table, []).append(one)
+    for table, parts in tables.items():
+        outcomes = Counter(one.outcome for one in parts)
+        told = ", ".join(f"{n} {outcome}" for outcome, n in sorted(outcomes.items()))
+        typer.echo(f"{table:<38}  {sum(one.rows for one in parts):>12,} rows  {told}")
+    if summary.ignored:
+        typer.echo(f"left alone: {', '.join(summary.ignored)}")
