@@ -133,6 +133,13 @@ def test_binary2_tells_null_from_nan_and_from_an_empty_string(tmp_path: Path) ->
     assert base64.b64decode(stream[1]) == b"".join(rows)
 
 
+def test_a_decimal_becomes_the_nearest_double(tmp_path: Path) -> None:
+    texts = [f"{number / 1000:.3f}" for number in range(-3_000, 20_000)]
+    table = pa.table({"j_m": pa.array([Decimal(text) for text in texts], pa.decimal128(6, 3))})
+    _, cells = read_votable(written(tmp_path, "votable-binary2", table, (Column("j_m", "DECIMAL(6,3)"),)))
+    assert cells["j_m"] == [float(text) for text in texts]
+
+
 @pytest.mark.parametrize("form", VOTABLES)
 def test_names_beyond_ascii_survive_a_votable(tmp_path: Path, form: str) -> None:
     names = ["Ångström", "α Cen", "plain", "𝛼"]

@@ -176,7 +176,7 @@ def ids(directory: Path) -> dict[tuple[str, str], list[Any]]:
 
 def read_column(path: Path, column: str) -> list[Any]:
     if path.suffix == ".parquet":
-        return pq.read_table(path)[column].to_pylist()
+        return list(pq.read_table(path)[column].to_pylist())
     if path.suffix == ".vot":
         values = parse(path, columns=[column]).get_first_table().array[column]
         return [None if masked else int(v) for v, masked in zip(values.data, np.ma.getmaskarray(values), strict=True)]

@@ -8,12 +8,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from matplotlib.figure import Figure
-
 from skysy.analysis.figures.colours import figure_colours
 from skysy.analysis.figures.lightcurve import figure_light_curve
 from skysy.analysis.figures.selection import figure_selection
 from skysy.analysis.figures.style import DARK, LIGHT, Theme
 from skysy.analysis.figures.variability import figure_variability
+
 from skysy.store import Warehouse
 
 __all__ = [

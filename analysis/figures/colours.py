@@ -8,9 +8,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
-
 from skysy.analysis.figures.marts import Frame, Reals, arrays, draw_crowd, frame, has, limit
 from skysy.analysis.figures.style import LIGHT, Theme, canvas, legend_below, plain_counts, say_empty
+
 from skysy.store import Warehouse
 
 _POINTS = "(SELECT c.* FROM colours AS c SEMI JOIN sample AS s ON c.object_id = s.object_id)"

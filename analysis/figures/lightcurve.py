@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-
 from skysy.analysis.figures.style import LIGHT, Theme, canvas, say_empty
+
 from skysy.store import Warehouse
 
 _BANDS = ("u", "v", "g")

@@ -13,8 +13,8 @@ from matplotlib.collections import PolyCollection
 from matplotlib.colors import LogNorm
 from matplotlib.transforms import AffineDeltaTransform
 from numpy.typing import NDArray
-
 from skysy.analysis.figures.style import Theme
+
 from skysy.store import Warehouse
 
 Reals = NDArray[np.float64]
@@ -119,7 +119,7 @@ def draw_crowd(
     crowd = PolyCollection(
         [corners * [step_x, step_y / 3]],
         offsets=np.column_stack([frame.x[0] + step_x * counted["u"], frame.y[0] + step_y * counted["v"]]),
-        offset_transform=AffineDeltaTransform(axes.transData),
+        offset_transform=AffineDeltaTransform(axes.transData),  # type: ignore[arg-type]
         array=counted["n"],
         cmap=theme.crowd_map,
         norm=LogNorm(1, max(float(counted["n"].max()), 10)),

@@ -5,9 +5,9 @@ from __future__ import annotations
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-
 from skysy.analysis.figures.marts import Frame, arrays, draw_crowd, frame, has, limit
 from skysy.analysis.figures.style import LIGHT, Theme, canvas, legend_below, plain_counts, say_empty
+
 from skysy.store import Warehouse
 
 _X, _Y = "jk0_mag", "abs_j_mag"
@@ -50,12 +50,17 @@ def figure_selection(warehouse: Warehouse, theme: Theme = LIGHT) -> Figure:
 
 
 def _draw_cuts(axes: Axes, view: Frame, red: float | None, luminous: float | None, theme: Theme) -> None:
-    """The cuts as lines, and what they take as a veil; y still runs upwards here."""
-    veil = {"facecolor": theme.paper, "alpha": 0.55, "edgecolor": "none", "zorder": 2}
+    """The cuts as lines, and a veil over what they take; y still runs upwards here."""
+
+    def veil(x: tuple[float, float], y: tuple[float, float]) -> None:
+        box = Rectangle((x[0], y[0]), x[1] - x[0], y[1] - y[0])
+        box.set(facecolor=theme.paper, edgecolor="none", alpha=0.55, zorder=2)
+        axes.add_patch(box)
+
+    left = view.x[0] if red is None else red
     if red is not None:
-        axes.add_patch(Rectangle((view.x[0], view.y[0]), red - view.x[0], view.y[1] - view.y[0], **veil))
+        veil((view.x[0], red), view.y)
         axes.axvline(red, color=theme.limit, lw=1.1, ls="--", label=f"$(J-K_s)_0 > {red:g}$")
     if luminous is not None:
-        left = view.x[0] if red is None else red
-        axes.add_patch(Rectangle((left, luminous), view.x[1] - left, view.y[1] - luminous, **veil))
+        veil((left, view.x[1]), (luminous, view.y[1]))
         axes.axhline(luminous, color=theme.limit, lw=1.1, ls=":", label=f"$M_J < {luminous:g}$")

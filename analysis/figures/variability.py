@@ -8,9 +8,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
-
 from skysy.analysis.figures.marts import Frame, Reals, arrays, draw_crowd, limit
 from skysy.analysis.figures.style import LIGHT, Theme, canvas, legend_below, say_empty
+
 from skysy.store import Warehouse
 
 PERCENTILES = (95.5, 99.7)
