@@ -70,10 +70,7 @@ class Field:
         if self.datatype == "boolean":
             return self._booleans(values, missing)
         if self.is_text:
-            texts = [self.text(bytes(value)) for value in values.tolist()]
-            if missing is not None:
-                texts = [None if gone else text for text, gone in zip(texts, missing.tolist(), strict=True)]
-            return pa.array(texts, pa.string())
+            return self._texts(values, missing)
         native = np.ascontiguousarray(values.astype(values.dtype.newbyteorder("=")))
         if self.null is not None and native.dtype.kind in "iu":
             marked = native == int(self.null, 0)
@@ -87,6 +84,13 @@ class Field:
         else:
             text = raw.split(b"\0", 1)[0].decode("utf-8")
         return text.rstrip(" ") or None
+
+    def _texts(self, values: npt.NDArray[Any], missing: npt.NDArray[np.bool_] | None) -> pa.Array:
+        """Texts of fixed length; equal ones, which are many in a catalogue, are decoded once."""
+        codes, places = np.unique(values.view(f"S{max(values.dtype.itemsize, 1)}"), return_inverse=True)
+        width = values.dtype.itemsize
+        known = pa.array([self.text(bytes(code).ljust(width, b"\0")) for code in codes.tolist()], pa.string())
+        return known.take(pa.array(places, mask=missing))
 
     def _booleans(self, values: npt.NDArray[Any], missing: npt.NDArray[np.bool_] | None) -> pa.Array:
         true, unknown = np.isin(values, list(_TRUE)), np.isin(values, list(_UNKNOWN))

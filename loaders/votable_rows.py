@@ -8,10 +8,12 @@ from typing import Any
 from xml.parsers.expat import XMLParserType
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 from skysy.loaders.votable_fields import Field
 
 _BATCH = 65_536
+_BYTES = 8 << 20
 
 
 class BinaryRows:
@@ -24,11 +26,8 @@ class BinaryRows:
         self._odd = ""
         self._bytes = bytearray()
         self._ended = False
-        types = [field.dtype for field in fields]
-        self._row: np.dtype[Any] | None = None
-        if all(kind is not None for kind in types):
-            parts: list[Any] = [("flags", "u1", (self._flag_bytes,))] if self._flag_bytes else []
-            self._row = np.dtype(parts + [(f"c{place}", kind) for place, kind in enumerate(types)])
+        self._runs = _runs(fields, self._flag_bytes)
+        self._variable = [place for place, field in enumerate(fields) if field.dtype is None]
 
     def add_text(self, text: str) -> None:
         """Take base64 text as the parser meets it."""
@@ -41,8 +40,8 @@ class BinaryRows:
     def take(self, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
         """Batches of the whole rows that have come so far; raises ValueError where the last one is cut."""
         self._decode()
-        rows = self._fixed(schema) if self._row is not None else self._variable(schema)
-        yield from rows
+        if len(self._bytes) >= _BYTES or self._ended:
+            yield from self._batches(schema)
         if self._ended and (self._bytes or self._odd):
             raise ValueError(f"the last row is cut: {len(self._bytes)} bytes are left")
 
@@ -53,73 +52,87 @@ class BinaryRows:
         self._odd = text[whole:]
         self._bytes += binascii.a2b_base64(text[:whole], strict_mode=True)
 
-    def _fixed(self, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-        assert self._row is not None
-        size = self._row.itemsize
-        count = len(self._bytes) // size
-        if count < _BATCH and not self._ended:
-            return
-        rows = np.frombuffer(bytes(self._bytes[: count * size]), self._row)
-        del self._bytes[: count * size]
-        for start in range(0, count, _BATCH):
-            yield self._batch(rows[start : start + _BATCH], schema)
-
-    def _batch(self, rows: Any, schema: pa.Schema) -> pa.RecordBatch:
-        flags = np.unpackbits(rows["flags"], axis=1).astype(bool) if self._flag_bytes else None
-        arrays = [
-            field.to_arrow(rows[f"c{place}"], None if flags is None else flags[:, place].copy())
-            for place, field in enumerate(self._fields)
-        ]
-        return pa.RecordBatch.from_arrays(arrays, schema=schema)
-
-    def _variable(self, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-        """Rows with text of variable length: walk from length to length, then convert column by column."""
+    def _batches(self, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
         data = bytes(self._bytes)
-        position, rows = 0, []
-        while (found := self._walk(data, position)) is not None:
-            row, position = found
-            rows.append(row)
-        del self._bytes[:position]
-        for start in range(0, len(rows), _BATCH):
-            yield self._from_pieces(rows[start : start + _BATCH], schema)
+        starts = self._starts(data)
+        del self._bytes[: starts[-1, 0] if len(starts) else 0]
+        held = np.frombuffer(data, np.uint8)
+        for first in range(0, len(starts) - 1, _BATCH):
+            yield self._batch(held, data, starts[first : min(first + _BATCH, len(starts) - 1)], schema)
 
-    def _walk(self, data: bytes, position: int) -> tuple[list[bytes], int] | None:
-        """The pieces of the row that starts at `position` and where the next one starts; None if it is not all there."""
-        end = position + self._flag_bytes
-        pieces = [data[position:end]]
-        for field in self._fields:
-            kind = field.dtype
-            if kind is None:
-                if end + 4 > len(data):
-                    return None
-                size = int.from_bytes(data[end : end + 4], "big") * field.character_bytes
-                end += 4
-            else:
-                size = kind.itemsize
-            pieces.append(data[end : end + size])
-            end += size
-            if end > len(data):
-                return None
-        return (pieces, end) if end > position else None
+    def _starts(self, data: bytes) -> npt.NDArray[np.int64]:
+        """Where each whole row's runs of fixed length start, a row of positions per row; last the end of the last row."""
+        sizes = [run.itemsize for run in self._runs]
+        if not self._variable:
+            count = len(data) // sizes[0] if sizes[0] else 0
+            return np.arange(count + 1, dtype=np.int64)[:, None] * sizes[0]
+        steps = [(sizes[n], self._fields[place].character_bytes) for n, place in enumerate(self._variable)]
+        last, size = sizes[-1], len(data)
+        found: list[int] = []
+        position = 0
+        while True:
+            row, here = [position], position
+            for run, width in steps:
+                here += run
+                if here + 4 > size:
+                    break
+                here += 4 + int.from_bytes(data[here : here + 4], "big") * width
+                row.append(here)
+            if len(row) <= len(steps) or here + last > size:
+                break
+            found += row
+            position = here + last
+        found += [position] * (len(steps) + 1)
+        return np.array(found, dtype=np.int64).reshape(-1, len(steps) + 1)
 
-    def _from_pieces(self, rows: list[list[bytes]], schema: pa.Schema) -> pa.RecordBatch:
+    def _batch(
+        self, held: npt.NDArray[np.uint8], data: bytes, starts: npt.NDArray[np.int64], schema: pa.Schema
+    ) -> pa.RecordBatch:
+        runs = [
+            held[starts[:, n, None] + np.arange(run.itemsize)].view(run).reshape(len(starts)) if run.itemsize else None
+            for n, run in enumerate(self._runs)
+        ]
         flags = None
-        if self._flag_bytes:
-            joined = np.frombuffer(b"".join(row[0] for row in rows), "u1").reshape(len(rows), self._flag_bytes)
-            flags = np.unpackbits(joined, axis=1).astype(bool)
-        arrays = []
+        if self._flag_bytes and runs[0] is not None:
+            flags = np.unpackbits(runs[0]["flags"], axis=1).astype(bool)
+        arrays, run = [], 0
         for place, field in enumerate(self._fields):
             missing = None if flags is None else flags[:, place].copy()
-            pieces = [row[place + 1] for row in rows]
-            kind = field.dtype
-            if kind is None or field.is_text:
-                texts = [field.text(piece) for piece in pieces]
-                if missing is not None:
-                    texts = [None if gone else text for text, gone in zip(texts, missing.tolist(), strict=True)]
-                arrays.append(pa.array(texts, pa.string()))
-            else:
-                arrays.append(field.to_arrow(np.frombuffer(b"".join(pieces), kind), missing))
+            rows = runs[run]
+            if place in self._variable:
+                begins = starts[:, run] + self._runs[run].itemsize + 4
+                arrays.append(_texts(field, data, begins.tolist(), starts[:, run + 1].tolist(), missing))
+                run += 1
+            elif rows is not None:
+                arrays.append(field.to_arrow(rows[f"c{place}"], missing))
         return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def _runs(fields: list[Field], flag_bytes: int) -> list[np.dtype[Any]]:
+    """Row types of the fields between texts of variable length; the first one begins with the flags."""
+    runs: list[list[Any]] = [[("flags", "u1", (flag_bytes,))] if flag_bytes else []]
+    for place, field in enumerate(fields):
+        if field.dtype is None:
+            runs.append([])
+        else:
+            runs[-1].append((f"c{place}", field.dtype))
+    return [np.dtype(run) for run in runs]
+
+
+def _texts(
+    field: Field, data: bytes, begins: list[int], ends: list[int], missing: npt.NDArray[np.bool_] | None
+) -> pa.Array:
+    """Texts of variable length; equal ones, which are many in a catalogue, are decoded once."""
+    known: dict[bytes, str | None] = {}
+    texts = []
+    for begin, end in zip(begins, ends, strict=True):
+        raw = data[begin:end]
+        if raw not in known:
+            known[raw] = field.text(raw)
+        texts.append(known[raw])
+    if missing is not None:
+        texts = [None if gone else text for text, gone in zip(texts, missing.tolist(), strict=True)]
+    return pa.array(texts, pa.string())
 
 
 class TextRows:

@@ -1,4 +1,4 @@
-"""Raw rows made by hand, small warehouses built from them by the real SQL, and one simulated sky per session."""
+"""Raw rows made by hand, small warehouses built from them by the real SQL, one simulated sky per session."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 import pytest
-
-from skysy import ledger
 from skysy.analysis import density
 from skysy.analysis.simulate.write import simulate
+from skysy.loaders.load import load_directory
+from skysy.loaders.raw import prepare
+
+from skysy import ledger
 from skysy.config import Settings
 from skysy.contract import load_contract
-from skysy.loaders.load import load_directory
 from skysy.models import parameters
 from skysy.models.build import run_build
 from skysy.models.project import Project, load_project
@@ -35,14 +36,6 @@ Row = Mapping[str, Any]
 Tables = Mapping[str, Sequence[Row]]
 
 
-def create_raw_tables(con: duckdb.DuckDBPyConnection, release: str) -> None:
-    """The empty archive tables of a release, as its contract says."""
-    for table in load_contract(release).tables:
-        columns = [f'"{column.name}" {column.type}' for column in table.columns]
-        con.execute(f"CREATE SCHEMA IF NOT EXISTS {table.schema}")
-        con.execute(f"CREATE TABLE {table.name} ({', '.join(columns)}, {ledger.CHUNK_COLUMN} INTEGER)")
-
-
 def insert_rows(con: duckdb.DuckDBPyConnection, table: str, rows: Sequence[Row], chunk_id: int = 1) -> None:
     """Add rows given by column name; columns that a row does not name are NULL."""
     if not rows:
@@ -56,15 +49,16 @@ def insert_rows(con: duckdb.DuckDBPyConnection, table: str, rows: Sequence[Row],
 
 
 def fill(warehouse: Warehouse, release: str, tables: Tables) -> None:
-    """Raw tables with these rows, each table a loaded chunk of its own, as the file loader would leave them."""
-    create_raw_tables(warehouse.con, release)
+    """Raw tables with these rows, each table a loaded chunk of its own, as the file loader leaves them."""
+    prepare(warehouse, load_contract(release))
     for table, rows in tables.items():
         chunk_id = ledger.next_chunk_id(warehouse.con)
         insert_rows(warehouse.con, table, rows, chunk_id)
         columns = warehouse.columns(*table.split("."))[:-1]
         content = ledger.content_hash(warehouse.con, table, columns)
         chunk = ledger.Chunk(
-            chunk_id, release, table, "hand", f"{table}.rows", "rows", len(rows), len(rows), 0, "", content, {}, ledger.now()
+            chunk_id, release, table, "hand", f"{table}.rows", "rows", len(rows), len(rows), 0, "", content, {},
+            ledger.now(),
         )  # fmt: skip
         ledger.write_chunk(warehouse.con, 0, chunk)
 
@@ -76,8 +70,8 @@ MakeArchive = Callable[..., Settings]
 def make_archive(tmp_path: Path) -> MakeArchive:
     """A function: rows by raw table -> Settings of a warehouse that holds them, built.
 
-    Keywords: release, sql_directory (a changed copy of sql/), settings (`name=value` words), threads, memory_limit, name
-    (directory, when a test makes several).
+    Keywords: release, sql_directory (a changed copy of sql/), settings (`name=value` words), threads,
+    memory_limit, name (directory, when a test makes several).
     """
 
     def make(
@@ -110,11 +104,13 @@ def table_rows(settings: Settings, query: str, arguments: Sequence[Any] = ()) ->
 
 
 class Laboratory:
-    """An in-memory database with the release's raw tables and every model as a view: rows in, answers out, quickly."""
+    """An in-memory database with a release's raw tables and every model as a view: rows in, answers out."""
 
     def __init__(self, project: Project) -> None:
         self.con = duckdb.connect(":memory:", config={"threads": 1})
-        create_raw_tables(self.con, project.release)
+        ledger.create(self.con, "test", "none")
+        nowhere = Settings(Path("none"), "1GB", 1)
+        prepare(Warehouse(self.con, nowhere, read_only=False), load_contract(project.release))
         parameters.apply(self.con, project.parameters)
         for model in project.models:
             self.con.execute(f'CREATE VIEW "{model.name}" AS {model.sql}')
@@ -143,8 +139,8 @@ def laboratory() -> Iterator[Laboratory]:
 def red_giant(object_id: int, **changes: Any) -> dict[str, list[Row]]:
     """Catalogue rows of one object that passes every cut; `changes` sets columns, None makes NULL.
 
-    A change's name is a column of the one table that has it (`prox` of dr2.master). `no=("ext.allwise",)` leaves a
-    neighbour's row away.
+    A change's name is a column of the one table that has it (`prox` of dr2.master). `no=("ext.allwise",)` leaves
+    a neighbour's row away.
     """
     absent = changes.pop("no", ())
     tables: dict[str, dict[str, Any]] = {
@@ -152,12 +148,12 @@ def red_giant(object_id: int, **changes: Any) -> dict[str, list[Row]]:
             "object_id": object_id, "raj2000": 180.0, "dej2000": -30.0, "glon": 290.0, "glat": 31.0,
             "class_star": 0.98, "flags_psf": 0, "nch_max": 1, "u_ngood": 3, "v_ngood": 3, "g_ngood": 1,
             "u_nclip": 0, "v_nclip": 0, "g_nclip": 0, "ebmv_sfd": 0.05, "prox": 15.0,
-            "twomass_key": object_id + 1, "twomass_dist": 0.2, "allwise_cntr": object_id + 2, "allwise_dist": 0.3,
-            "gaia_dr2_id1": object_id + 3, "gaia_dr2_dist1": 0.1,
+            "twomass_key": object_id + 1, "twomass_dist": 0.2, "gaia_dr2_id1": object_id + 3, "gaia_dr2_dist1": 0.1,
+            "allwise_cntr": object_id + 2, "allwise_dist": 0.3,
         },
         "ext.twomass_psc": {
-            "pts_key": object_id + 1, "j_m": Decimal("9.000"), "h_m": Decimal("8.300"), "k_m": Decimal("8.000"),
-            "ph_qual": "AAA", "cc_flg": "000", "gal_contam": 0, "ext_key": None,
+            "pts_key": object_id + 1, "j_m": Decimal("9.000"), "h_m": Decimal("8.300"),
+            "k_m": Decimal("8.000"), "ph_qual": "AAA", "cc_flg": "000", "gal_contam": 0, "ext_key": None,
         },
         "ext.allwise": {"cntr": object_id + 2, "w1mpro": Decimal("7.900"), "w2mpro": Decimal("8.000")},
         "ext.gaia_dr2": {"source_id": object_id + 3, "parallax": 0.2, "parallax_error": 0.03},
@@ -194,12 +190,12 @@ def exposures(
     night_mjd: int | None = None,
     step_min: float = 2.0,
 ) -> list[dict[str, Any]]:
-    """Rows of dr2.images: one exposure per letter of `filters`, start to start `step_min` minutes; ids count up."""
+    """Rows of dr2.images: an exposure per letter of `filters`, start to start `step_min` minutes; ids count up."""
     night = int(date) if night_mjd is None else night_mjd
     return [
         {
-            "image_id": first_image_id + place, "night_mjd": night, "date": date + place * step_min * MINUTE_D,
-            "field_id": field_id, "exp_time": exp_time, "filter": band, "image_type": image_type,
+            "image_id": first_image_id + place, "night_mjd": night, "field_id": field_id, "exp_time": exp_time,
+            "date": date + place * step_min * MINUTE_D, "filter": band, "image_type": image_type,
         }
         for place, band in enumerate(filters)
     ]  # fmt: skip
@@ -208,8 +204,8 @@ def exposures(
 def detection(object_id: int | None, image: Row, mag: float | None, err: float | None, **others: Any) -> dict[str, Any]:
     """A row of dr2.photometry: a good detection of the object in that exposure."""
     return {
-        "object_id": object_id, "image_id": image["image_id"], "filter": image["filter"], "ccd": 1, "mag_psf": mag,
-        "e_mag_psf": err, "flags": 0, "nimaflags": 0, "used_in_clip": True, **others,
+        "object_id": object_id, "image_id": image["image_id"], "filter": image["filter"], "ccd": 1,
+        "mag_psf": mag, "e_mag_psf": err, "flags": 0, "nimaflags": 0, "used_in_clip": True, **others,
     }  # fmt: skip
 
 
@@ -221,11 +217,6 @@ class Sky:
     settings: Settings
 
 
-def load_files(warehouse: Warehouse, release: str, directory: Path) -> None:
-    """Load every file of a directory, as `skysy load` does."""
-    load_directory(warehouse, release, directory)
-
-
 def build_sky(directory: Path, objects: int, *, seed: int = 7) -> Sky:
     """Simulate, load and build a sky under `directory`."""
     files = directory / "archive"
@@ -233,7 +224,7 @@ def build_sky(directory: Path, objects: int, *, seed: int = 7) -> Sky:
     settings = Settings(directory / "warehouse", "1GB", 2)
     create(settings)
     with open_warehouse(settings, write=True) as warehouse:
-        load_files(warehouse, DR2, files)
+        load_directory(warehouse, DR2, files)
         run_build(warehouse, load_project(DR2), engines=ENGINES)
     return Sky(files, settings)
 

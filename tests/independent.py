@@ -1,8 +1,8 @@
 """The science a second time, in plain numpy and Python loops, written from its formulas and not from the SQL.
 
-Nothing here reads the project's SQL or code. Magnitudes and errors are float64; what an archive's REAL means is
-given back by `decimals`. Sources: A. B. Lucy, "archival data retrieval and analysis in the time domain" (talk, 2021);
-Lucy et al. 2024, arXiv:2412.00855; the SkyMapper Southern Sky Survey's page and DR2 page.
+Nothing here reads the project's SQL or code. Magnitudes and errors are float64; what an archive's REAL means
+is given back by `decimals`. Sources: A. B. Lucy, "archival data retrieval and analysis in the time domain"
+(talk, 2021); Lucy et al. 2024, arXiv:2412.00855; the SkyMapper Southern Sky Survey's page and DR2 page.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ E_JK_PER_EBMV = Decimal("0.413")
 
 
 def decimals(values: ArrayLike, places: int) -> Floats:
-    """The decimal number that a single-precision value was written as, in float64 (magnitudes 6 places, errors 4)."""
+    """The decimal numbers that single-precision values were written as: magnitudes 6 places, errors 4."""
     scaled = np.asarray(values, dtype=np.float32).astype(np.float64) * 10.0**places
     return np.floor(scaled + 0.5) / 10.0**places
 
@@ -62,7 +62,7 @@ class Nights:
 
 @dataclass(frozen=True)
 class Colours:
-    """Mean snapshot colours, one row per object with any u, v or g measurement; NaN where no night has both."""
+    """Mean snapshot colours, one row per object with a u, v or g measurement; NaN where no night has both."""
 
     object_id: Ints
     ug_mag: Floats
@@ -84,8 +84,8 @@ def nights(
 ) -> Nights:
     """Nightly u, v, g and their colours (mag) and variances (mag^2).
 
-    e'^2 = e^2 + 0.01^2; m = sum(m/e'^2) / sum(1/e'^2); var = sum(e'^2) / N^2, or 1 / sum(1/e'^2) if `weighted_variance`;
-    variances of two bands are added.
+    e'^2 = e^2 + 0.01^2; m = sum(m/e'^2) / sum(1/e'^2); var = sum(e'^2) / N^2, or 1 / sum(1/e'^2) if
+    `weighted_variance`; variances of two bands are added.
     """
     band = np.asarray(filter, dtype=str)
     wanted = np.isin(band, ["u", "v", "g"])
@@ -127,7 +127,7 @@ def colours(
     mag: ArrayLike,
     err: ArrayLike,
 ) -> Colours:
-    """u-g and u-v of each object (mag): nights weighted by 1/variance, each colour by itself; error (sum 1/var)^-1/2."""
+    """u-g and u-v of each object (mag): nights weighted by 1/var, each colour by itself; error (sum 1/var)^-1/2."""
     of_night = nights(object_id, night_mjd, filter, mag, err)
     first, number = _groups(of_night.object_id)
     size = len(first)
@@ -172,10 +172,11 @@ def rapid_variability(
     filter: Sequence[str] | NDArray[np.str_],
     rapid_filter: str = "u",
 ) -> dict[int, Rapid]:
-    """Per object: max |u_i - u_j| / sqrt(e_i^2 + e_j^2) over all pairs within a sequence, then over its sequences.
+    """Per object: max |u_i - u_j| / sqrt(e_i^2 + e_j^2) over all pairs of a sequence, then over its sequences.
 
-    Errors as they are; the floored figure adds 0.01 mag in quadrature to each. `delta_u_mag` is |u_i - u_j|, i the earlier
-    exposure. Of equal pairs the one with the earlier i, then the earlier j. Sequences of one u do not count.
+    Errors as they are; the floored figure adds 0.01 mag in quadrature to each. `delta_u_mag` is |u_i - u_j|,
+    i the earlier exposure. Of equal pairs the one with the earlier i, then the earlier j. Sequences of one u
+    do not count.
     """
     objects, images = np.asarray(object_id).tolist(), np.asarray(image_id).tolist()
     dates, mags, errs = np.asarray(date).tolist(), np.asarray(mag).tolist(), np.asarray(err).tolist()
@@ -222,9 +223,10 @@ def sequences(
 ) -> dict[int, int]:
     """image_id -> sequence_id of every exposure that belongs to a Main Survey colour sequence.
 
-    Exposures of one field in order of time, broken (1) after a pause, (2) at a u directly after a v, (3) at a u directly
-    before v and g, (4) after ten exposures; groups without u are dropped. The id is the first exposure's. "Directly" is
-    within `adjacent_min` minutes from start to start; exposures longer than `exp_time_max_s` seconds do not take part.
+    Exposures of one field in order of time, broken (1) after a pause, (2) at a u directly after a v, (3) at a u
+    directly before v and g, (4) after ten exposures; groups without u are dropped. The id is the first
+    exposure's. "Directly" is within `adjacent_min` minutes from start to start; exposures longer than
+    `exp_time_max_s` seconds do not take part.
     """
     of_field: dict[int, list[tuple[float, int, str]]] = {}
     for image, where, when, band, kind, seconds in zip(
@@ -259,7 +261,7 @@ def sequences(
 
 @dataclass(frozen=True)
 class Star:
-    """One catalogue object with its neighbours' rows as they are stored; None = missing. Distances in arcsec, r_est in pc.
+    """One catalogue object with its neighbours' rows as they are stored; None = missing. arcsec, mag, r_est in pc.
 
     `twomass`, `gaia`, `allwise`, `distance` say whether the row that the key points at is there at all.
     """
@@ -371,13 +373,25 @@ class Detection:
     used_in_clip: bool | None
 
 
-def quality(detections: Iterable[Detection], image_type: dict[int, str | None]) -> dict[tuple[int, int], Detection]:
+@dataclass(frozen=True)
+class Kept:
+    """A detection that counts."""
+
+    object_id: int
+    image_id: int
+    filter: str
+    mag_psf: float
+    e_mag_psf: float
+
+
+def quality(detections: Iterable[Detection], image_type: Mapping[int, str | None]) -> dict[tuple[int, int], Kept]:
     """The detections that count, by (object_id, image_id).
 
-    In the clip or clipped, never NULL; 0 < mag < 30 and 0 < error < 1, finite; flags < 4; nimaflags < 5; a known image that
-    is not bad. Of several the one that entered the mean, then the smaller error, then the brighter, then the lower CCD.
+    In the clip or clipped, never NULL; 0 < mag < 30 and 0 < error < 1, finite; flags < 4; nimaflags < 5; a known
+    image that is not bad. Of several the one that entered the mean, then the smaller error, then the brighter,
+    then the lower CCD.
     """
-    kept: dict[tuple[int, int], tuple[tuple[bool, float, float, float], Detection]] = {}
+    best: dict[tuple[int, int], tuple[tuple[bool, float, float, float], Kept]] = {}
     for row in detections:
         if row.object_id is None or row.used_in_clip is None or row.mag_psf is None or row.e_mag_psf is None:
             continue
@@ -392,9 +406,9 @@ def quality(detections: Iterable[Detection], image_type: dict[int, str | None]) 
         ccd = float("inf") if row.ccd is None else float(row.ccd)
         rank = (not row.used_in_clip, row.e_mag_psf, row.mag_psf, ccd)
         key = (row.object_id, row.image_id)
-        if key not in kept or rank < kept[key][0]:
-            kept[key] = (rank, row)
-    return {key: row for key, (_, row) in kept.items()}
+        if key not in best or rank < best[key][0]:
+            best[key] = (rank, Kept(*key, str(row.filter), row.mag_psf, row.e_mag_psf))
+    return {key: kept for key, (_, kept) in best.items()}
 
 
 def worst(ours: ArrayLike, theirs: ArrayLike) -> float:

@@ -157,7 +157,7 @@ def test_a_failed_audit_names_promise_count_and_a_row_and_says_what_stands(house
 
 
 def test_a_warning_keeps_its_count_and_its_first_rows_in_order(house: Warehouse, science: Path) -> None:
-    toy.edit(science, "aud_few.sql", "n < 3", "n < 30")
+    toy.edit(science, "aud_few.sql", "n < 3", "n < 30 ORDER BY object_id DESC")
     results = [one for one in build(house, science).audits if one.name == "aud_few"]
     assert results[0].offenders == 50
     [(offenders, sample)] = house.rows("SELECT offenders, sample FROM meta.audit WHERE audit = 'aud_few'")

@@ -7,8 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import independent
-import pytest
-from conftest import Laboratory, red_giant, together
+from conftest import Laboratory, Row, red_giant, together
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -163,7 +162,9 @@ def test_cuts_sample_and_flow_of_any_catalogue_equal_the_independent_ones(
     laboratory: Laboratory, changes: list[dict[str, Any]]
 ) -> None:
     stars = together(*(red_giant(1000 + 10 * place, **change) for place, change in enumerate(changes)))
-    known = [{"object_id": 1000 + 10 * place, "name": f"star {place}"} for place in range(0, len(changes), 3)]
+    known: list[Row] = [
+        {"object_id": 1000 + 10 * place, "name": f"star {place}"} for place in range(0, len(changes), 3)
+    ]
     found, wanted = (
         answers(laboratory, {**stars, "known.objects": known, "dr2.photometry": []}),
         expected(stars),

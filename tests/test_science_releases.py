@@ -17,7 +17,8 @@ from pathlib import Path
 import independent
 import numpy as np
 import pytest
-from conftest import ENGINES, SHARED, load_files, table_rows
+from conftest import ENGINES, SHARED, table_rows
+from skysy.loaders.load import load_directory
 
 from skysy.config import Settings
 from skysy.models.build import run_build
@@ -72,7 +73,7 @@ def stripe82(epochs: list[Epoch], tmp_path_factory: pytest.TempPathFactory) -> S
     settings = Settings(tmp_path_factory.mktemp("s82"), "1GB", 2)
     create(settings)
     with open_warehouse(settings, write=True) as warehouse:
-        load_files(warehouse, RELEASE, S82)
+        load_directory(warehouse, RELEASE, S82)
         run_build(warehouse, load_project(RELEASE), engines=ENGINES)
     return settings
 

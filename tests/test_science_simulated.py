@@ -38,7 +38,7 @@ BEFORE_DISTANCE = [cut for cut in CUTS.values() if cut not in ("distance_converg
 class Reference:
     """The independent answers for a sky, from its raw tables alone."""
 
-    kept: list[independent.Detection]
+    kept: list[independent.Kept]
     sequence: dict[int, int]
     nights: independent.Nights
     colours: independent.Colours
@@ -53,8 +53,8 @@ def refer(settings: Settings) -> Reference:
     kept = _kept(settings, {image: row["image_type"] for image, row in images.items()})
     names = ("image_id", "field_id", "date", "filter", "image_type", "exp_time")
     sequence = independent.sequences(*([row[name] for row in images.values()] for name in names))
-    star = [int(row.object_id or 0) for row in kept]
-    band = [str(row.filter) for row in kept]
+    star = [row.object_id for row in kept]
+    band = [row.filter for row in kept]
     night = [images[row.image_id]["night_mjd"] for row in kept]
     mag, err = [row.mag_psf for row in kept], [row.e_mag_psf for row in kept]
     raw = (table_rows(settings, f"FROM {table}") for table in RAW.values())
@@ -77,7 +77,7 @@ def refer(settings: Settings) -> Reference:
     )
 
 
-def _kept(settings: Settings, image_type: dict[int, str | None]) -> list[independent.Detection]:
+def _kept(settings: Settings, image_type: dict[int, str | None]) -> list[independent.Kept]:
     query = (
         "SELECT image_id, ccd, object_id, filter, mag_psf, e_mag_psf, flags, nimaflags, used_in_clip "
         "FROM dr2.photometry"

@@ -41,7 +41,8 @@ def figure_colours(warehouse: Warehouse, theme: Theme = LIGHT) -> Figure:
         _draw_candidates(figure, axes, warehouse, candidates, theme)
         outside = int(np.sum((x < view.x[0]) | (x > view.x[1]) | (y < view.y[0]) | (y > view.y[1])))
         if outside:
-            axes.set_title(f"{outside} candidates lie beyond the frame", color=theme.muted)
+            words = "candidate lies" if outside == 1 else "candidates lie"
+            axes.set_title(f"{outside} {words} beyond the frame", color=theme.muted)
         legend_below(figure, axes, columns=2)
     return figure
 
@@ -93,11 +94,11 @@ def _draw_known(axes: Axes, warehouse: Warehouse, theme: Theme) -> None:
     axes.scatter(
         known["ug_mag"],
         known["uv_mag"],
-        s=95,
+        s=80 if len(known["ug_mag"]) <= 30 else 45,
         marker="D",
         facecolors="none",
         edgecolors=theme.candidate,
-        linewidths=1.1,
+        linewidths=1.0,
         zorder=3,
         label=f"known objects ({len(known['ug_mag']):,})",
     )

@@ -56,7 +56,12 @@ def figure_light_curve(warehouse: Warehouse, object_id: int, theme: Theme = LIGH
     pair = _winning_pair(warehouse, object_id)
     sequences = _sequences(points, pair)
     with canvas(theme, height_in=4.6) as figure:
-        figure.suptitle(f"object {object_id}", x=0.01, ha="left", fontsize=10)
+        figure.suptitle(
+            f"object {object_id}   (filled: in a colour sequence, hollow: other exposures)",
+            x=0.01,
+            ha="left",
+            fontsize=9.5,
+        )
         if not points:
             say_empty(figure.add_subplot(), theme, "no rows: no u, v or g measurement counts")
             return figure
@@ -65,7 +70,7 @@ def figure_light_curve(warehouse: Warehouse, object_id: int, theme: Theme = LIGH
         offset = math.floor(points[0].date_mjd / 100) * 100
         _draw_column(list(grid[:, 0]), points, [point.date_mjd - offset for point in points], theme)
         grid[2, 0].set_xlabel(f"MJD − {offset}  (d)")
-        grid[0, 0].set_title("all nights (hollow: outside colour sequences)")
+        grid[0, 0].set_title("all nights")
         for band, axes in zip(_BANDS, grid[:, 0], strict=True):
             axes.set_ylabel(f"${band}$  (mag, AB)")
         for place, sequence_id in enumerate(sequences, start=1):
@@ -98,16 +103,16 @@ def _draw_sequence(
     start_mjd = min(point.date_mjd for point in inside if point.band == "u")
     minutes = [(point.date_mjd - start_mjd) * _MINUTES_PER_DAY for point in inside]
     _draw_column(column, inside, minutes, theme)
-    column[-1].set_xlabel("minutes since first $u$")
+    column[-1].set_xlabel(f"minutes after MJD {start_mjd:.3f}")
     column[-1].set_xlim(min(*minutes, 0) - 1, max(*minutes, 20) + 1)
-    column[0].set_title(f"sequence of MJD {start_mjd:.2f}")
+    column[0].set_title("another colour sequence" if pair else "a colour sequence")
     if pair is None or pair.sequence_id != sequence_id:
         return
     ends = [
         (minute, point.mag) for minute, point in zip(minutes, inside, strict=True) if point.image_id in pair.image_ids
     ]
     column[0].plot(*zip(*ends, strict=True), color=theme.limit, lw=1.2, zorder=1)
-    column[0].set_title(f"{pair.sigma:.1f} σ: u differs by {pair.delta_u_mag:.3f} mag", color=theme.limit)
+    column[0].set_title(f"$\\Delta u$ {pair.delta_u_mag:.3f} mag, {pair.sigma:.1f} σ")
 
 
 def _draw_column(column: Sequence[Axes], points: Sequence[_Point], x: Sequence[float], theme: Theme) -> None:

@@ -38,10 +38,10 @@ def figure_selection(warehouse: Warehouse, theme: Theme = LIGHT) -> Figure:
             candidates[_X],
             candidates[_Y],
             "o",
-            ms=3.5,
+            ms=4 if len(candidates[_X]) <= 100 else 2.5,
             mfc=theme.candidate,
             mec=theme.paper,
-            mew=0.4,
+            mew=0.3,
             label=f"candidates ({len(candidates[_X]):,})",
         )
         axes.invert_yaxis()

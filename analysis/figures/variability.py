@@ -41,16 +41,31 @@ def figure_variability(warehouse: Warehouse, theme: Theme = LIGHT) -> Figure:
     three pairs is no single Gaussian draw. Dots lie at or above rapid_u_sigma_min.
     """
     threshold = limit(warehouse, "rapid_u_sigma_min")
-    with canvas(theme, height_in=4.0) as figure:
+    floor_mag = limit(warehouse, "rapid_error_floor_mag")
+    raw, floored = (
+        _STARS.format(column=column, smallest=_SMALLEST_SIGMA) for column in ("rapid_u_sigma", "rapid_u_sigma_floored")
+    )
+    stars = arrays(warehouse, f"SELECT u_mag, log_sigma FROM {raw} ORDER BY ALL")
+    with canvas(theme, height_in=4.2) as figure:
         left, right = figure.subplots(1, 2, sharex=True, sharey=True)
         left.set_ylabel(r"rapid $\Delta u\,\sigma$")
-        _draw(left, warehouse, "rapid_u_sigma", threshold, theme)
         left.set_title("archive errors")
-        _draw(right, warehouse, "rapid_u_sigma_floored", None, theme)
-        floor_mag = limit(warehouse, "rapid_error_floor_mag")
         right.set_title("with error floor" if floor_mag is None else f"{floor_mag:g} mag added in quadrature")
         for axes in (left, right):
             axes.set_xlabel("mean $u$  (mag, AB)")
+            axes.yaxis.set_major_locator(FixedLocator([math.log10(tick) for tick in _TICKS]))
+            axes.yaxis.set_minor_locator(NullLocator())
+            axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{10**value:g}"))
+        if not len(stars["u_mag"]):
+            for axes in (left, right):
+                say_empty(axes, theme, "no rows: no sample object\nhas a colour sequence")
+            return figure
+        view = _view(stars, threshold)
+        for axes, relation in ((left, raw), (right, floored)):
+            draw_crowd(axes, warehouse, relation, "u_mag", "log_sigma", view, theme, across=44, rows=26)
+            _draw_percentiles(axes, arrays(warehouse, f"SELECT u_mag, log_sigma FROM {relation} ORDER BY ALL"), theme)
+        if threshold is not None:
+            _draw_outliers(left, stars, threshold, theme)
         legend_below(figure, left, columns=4)
     return figure
 
@@ -69,34 +84,31 @@ def running_percentiles(u_mag: Reals, values: Reals) -> tuple[Reals, Reals]:
     return centres, np.array(lines).T
 
 
-def _draw(axes: Axes, warehouse: Warehouse, column: str, threshold: float | None, theme: Theme) -> None:
-    stars = _STARS.format(column=column, smallest=_SMALLEST_SIGMA)
-    found = arrays(warehouse, f"SELECT u_mag, log_sigma FROM {stars} ORDER BY ALL")
-    axes.yaxis.set_major_locator(FixedLocator([math.log10(tick) for tick in _TICKS]))
-    axes.yaxis.set_minor_locator(NullLocator())
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{10**value:g}"))
-    lowest = math.log10(_SMALLEST_SIGMA)
-    highest = max(math.log10(threshold or 10) + 0.5, float(np.max(found["log_sigma"], initial=lowest)) + 0.2)
-    if not len(found["u_mag"]):
-        axes.set_ylim(lowest, highest)
-        say_empty(axes, theme, "no rows: no sample object\nhas a colour sequence")
-        return
-    u_mag = found["u_mag"]
-    view = Frame((math.floor(u_mag.min() * 5) / 5, math.ceil(u_mag.max() * 5) / 5), (lowest, highest))
-    draw_crowd(axes, warehouse, stars, "u_mag", "log_sigma", view, theme, across=44, rows=26)
-    centres, lines = running_percentiles(found["u_mag"], found["log_sigma"])
-    for line, percentile, dashes in zip(lines, PERCENTILES, ("-", "--"), strict=True):
-        axes.plot(centres, line, color=theme.bands[0], ls=dashes, marker="", label=f"{percentile:g} % of the sample")
+def _view(stars: dict[str, Reals], threshold: float | None) -> Frame:
+    """Round all stars in u, and from the smallest sigma drawn to above the largest and the limit."""
+    u_mag, highest = stars["u_mag"], float(stars["log_sigma"].max())
     if threshold is not None:
-        above = found["log_sigma"] >= math.log10(threshold)
-        axes.plot(
-            found["u_mag"][above],
-            found["log_sigma"][above],
-            "o",
-            ms=4,
-            mfc=theme.candidate,
-            mec=theme.paper,
-            mew=0.4,
-            label=f"outliers ({int(above.sum()):,})",
-        )
-        axes.axhline(math.log10(threshold), color=theme.limit, ls=":", label=f"limit {threshold:g}")
+        highest = max(highest, math.log10(threshold))
+    x = (math.floor(u_mag.min() * 5) / 5, math.ceil(u_mag.max() * 5) / 5)
+    return Frame(x, (math.log10(_SMALLEST_SIGMA), highest + 0.15))
+
+
+def _draw_percentiles(axes: Axes, stars: dict[str, Reals], theme: Theme) -> None:
+    centres, lines = running_percentiles(stars["u_mag"], stars["log_sigma"])
+    for line, percentile, dashes in zip(lines, PERCENTILES, ("-", "--"), strict=True):
+        axes.plot(centres, line, color=theme.bands[0], ls=dashes, label=f"{percentile:g} % of the sample")
+
+
+def _draw_outliers(axes: Axes, stars: dict[str, Reals], threshold: float, theme: Theme) -> None:
+    above = stars["log_sigma"] >= math.log10(threshold)
+    axes.plot(
+        stars["u_mag"][above],
+        stars["log_sigma"][above],
+        "o",
+        ms=4,
+        mfc=theme.candidate,
+        mec=theme.paper,
+        mew=0.4,
+        label=f"outliers ({int(above.sum()):,})",
+    )
+    axes.axhline(math.log10(threshold), color=theme.limit, ls=":", label=f"limit {threshold:g}")

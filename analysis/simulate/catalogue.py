@@ -271,6 +271,7 @@ def gaia(stars: Stars, master_rows: Rows, rng: np.random.Generator) -> Rows:
 
     columns: Columns = {
         "source_id": gaia_ids(stars),
+        "ref_epoch": np.full(count, 2015.5),
         "ra": ra,
         "ra_error": error,
         "dec": dec,

@@ -229,7 +229,8 @@ def _set_optical(stars: Stars, g: Floats, ug: Floats, uv: Floats, jk0: Floats, r
     r = g - 1.1 - 0.5 * cool - rng.normal(0, 0.05, count)
     i = r - 0.55 - 0.6 * cool - rng.normal(0, 0.03, count)
     z = i - 0.3 - 0.25 * cool - rng.normal(0, 0.02, count)
-    stars.mags = np.round(np.stack([u, u - uv, g, r, i, z], axis=1), 4)
+    mags: Floats = np.stack([u, u - uv, g, r, i, z], axis=1)
+    stars.mags = mags.round(4)
 
 
 def _set_features(stars: Stars, rng: np.random.Generator) -> None:
