@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,4 +89,4 @@ def _export_table(warehouse: Warehouse, path: Path, table: str) -> Exported:
         for batch in reader:
             rows += batch.num_rows
             out.write(batch)
-    return Exported(table, path, rows, os.stat(path).st_size)
+    return Exported(table, path, rows, path.stat().st_size)

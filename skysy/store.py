@@ -91,7 +91,7 @@ def create(settings: Settings) -> None:
             ledger.create(con, __version__, STORAGE_VERSION)
             con.execute("USE memory")
             con.execute("DETACH fresh")
-        os.replace(fresh, settings.database)
+        fresh.replace(settings.database)
     finally:
         fresh.unlink(missing_ok=True)
         Path(f"{fresh}.wal").unlink(missing_ok=True)
@@ -119,6 +119,10 @@ def open_warehouse(settings: Settings, *, write: bool = False, make: bool = Fals
     except duckdb.Error as error:
         if is_damage(error):
             raise explain(error, settings) from error
+        raise
+    except RuntimeError as error:
+        if str(error) == "Query interrupted":  # what DuckDB makes of Ctrl-C
+            raise KeyboardInterrupt from error
         raise
     finally:
         con.close()

@@ -1,4 +1,4 @@
-"""The story of one star: each join and cut with its value, limit and verdict, its measurements, and where its rows came from.
+"""The story of one star: its joins and cuts, its measurements, and where its rows came from.
 
 Everything is read from the warehouse as it was last built: the cuts and their limits from the SQL of
 int_selection__cuts and the parameters of that build, the counts by running measurement_flow over this star alone.
@@ -214,7 +214,8 @@ def _measurement_flow(warehouse: Warehouse, project: Project, object_id: int) ->
 
 
 def _origins(warehouse: Warehouse, contract: Contract, object_id: int, matched: dict[str, Any]) -> list[Origin]:
-    origins = []
+    origins: list[Origin] = []
+    value: Any
     for table in contract.tables:
         names = [column.name for column in table.columns]
         if "object_id" in names:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -120,6 +121,15 @@ class Laboratory:
         for table, rows in tables.items():
             self.con.execute(f"TRUNCATE {table}")
             insert_rows(self.con, table, rows)
+
+    @contextmanager
+    def under(self, *settings: str) -> Iterator[None]:
+        """Inside, these `name=value` parameters hold."""
+        parameters.apply(self.con, load_project(DR2, settings=settings).parameters)
+        try:
+            yield
+        finally:
+            parameters.apply(self.con, load_project(DR2).parameters)
 
     def rows(self, query: str) -> list[dict[str, Any]]:
         """The rows of a query as dictionaries."""

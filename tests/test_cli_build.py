@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import models_toy as toy
@@ -126,6 +128,27 @@ def test_words_that_do_not_fit_are_errors_and_no_run(
     assert isinstance(run(place, "build", *words).exception, error)
     with open_warehouse(place) as house:
         assert house.value("SELECT count(*) FROM meta.run WHERE command = 'build'") == 0
+
+
+def test_ctrl_c_is_told_in_words_with_exit_code_130(place: Settings, science: Path) -> None:
+    toy.edit(science, "totals.sql", "FROM means", "FROM means, range(100000) AS a, range(1000000) AS b")
+    code = (
+        "from pathlib import Path\nimport typer\nfrom skysy.cli.build import build\n"
+        f"from skysy.models import project\nproject.files = lambda package: Path({str(science)!r})\n"
+        "app = typer.Typer()\napp.command()(build)\napp()"
+    )
+    words = [sys.executable, "-c", code, "--warehouse", str(place.warehouse)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        while not process.stdout.readline().startswith("means"):
+            assert process.poll() is None
+        time.sleep(0.5)  # well inside the query that would never end
+        process.send_signal(signal.SIGINT)
+        _, told = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert told == "Interrupted. The tables of the last build stand; run `skysy build` again.\n"
+    with open_warehouse(place) as house:
+        assert not house.columns("main", "means")
 
 
 def test_errors_of_an_empty_or_missing_warehouse_say_what_to_type(tmp_path: Path, science: Path) -> None:

@@ -281,19 +281,22 @@ def test_threads_and_memory_do_not_change_a_bit(tmp_path: Path, science: Path) -
     assert len(hashes) == 1
 
 
-def test_ctrl_c_rolls_back_and_is_a_keyboard_interrupt(house: Warehouse, science: Path) -> None:
-    build(house, science)
-    before = toy.state_of(house)
+def test_ctrl_c_rolls_back_and_is_a_keyboard_interrupt(tmp_path: Path, science: Path) -> None:
+    place = toy.make_warehouse(tmp_path / "w")
+    with open_warehouse(place, write=True) as house:
+        build(house, science)
+        before = toy.state_of(house)
     toy.edit(science, "totals.sql", "FROM means", "FROM means, range(100000) AS a, range(1000000) AS b")
     timer = threading.Timer(0.7, os.kill, (os.getpid(), signal.SIGINT))
     timer.start()
     try:
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(KeyboardInterrupt), open_warehouse(place, write=True) as house:
             build(house, science, "mag_max=19")
     finally:
         timer.cancel()
-    assert toy.state_of(house) == before
-    assert house.value("SELECT state FROM meta.run ORDER BY run_id DESC LIMIT 1") == "failed"
+    with open_warehouse(place) as house:
+        assert toy.state_of(house) == before
+        assert house.value("SELECT state FROM meta.run ORDER BY run_id DESC LIMIT 1") == "failed"
 
 
 _CHILD = """\

@@ -39,8 +39,11 @@ def project(request: pytest.FixtureRequest) -> Project:
     return load_project(request.param)
 
 
-def test_every_file_of_sql_belongs_to_a_release(tmp_path: Path) -> None:
-    used = {item.path for name in RELEASES for one in [load_project(name)] for item in (*one.models, *one.audits)}
+def test_every_file_of_sql_belongs_to_a_release() -> None:
+    projects = [load_project(name) for name in RELEASES]
+    used = {model.path for one in projects for model in one.models} | {
+        audit.path for one in projects for audit in one.audits
+    }
     files = {path for path in SQL.rglob("*.sql") if path.name != PARAMETER_FILE}
     assert files - used == set()
 

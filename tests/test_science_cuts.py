@@ -11,8 +11,6 @@ from conftest import Laboratory, Row, red_giant, together
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from skysy.models.project import load_project
-
 RAW = {
     "master": "dr2.master",
     "twomass": "ext.twomass_psc",
@@ -120,9 +118,9 @@ def test_the_independent_cuts_know_the_same_boundaries() -> None:
 
 
 def test_distances_that_count_as_converged_are_a_parameter(laboratory: Laboratory) -> None:
-    project = load_project("skymapper_dr2", settings=["result_flags_allowed=[1]"])
-    strict = Laboratory(project)
-    found = answers(strict, together(red_giant(10, result_flag=1), red_giant(20, result_flag=2)))
+    tables = together(red_giant(10, result_flag=1), red_giant(20, result_flag=2))
+    with laboratory.under("result_flags_allowed=[1]"):
+        found = answers(laboratory, tables)
     assert [found[star]["distance"] for star in (10, 20)] == [True, False]
 
 

@@ -135,7 +135,7 @@ def check_colours(settings: Settings, reference: Reference) -> dict[str, float]:
 
 
 def check_rapid(settings: Settings, reference: Reference) -> dict[str, float]:
-    """Winner, counts and sigmas. Pairs equal to 1e-12 are equal: there the named pair need only be one of them."""
+    """The winning pair and its sequence exactly, both sigmas to 1e-9."""
     rows = {row["object_id"]: row for row in table_rows(settings, "FROM rapid_variability")}
     assert set(rows) == set(reference.rapid)
     whole = ("image_id_i", "image_id_j", "sequence_id", "n_u", "n_sequences")

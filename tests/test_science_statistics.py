@@ -9,11 +9,9 @@ from typing import Any
 import independent
 import numpy as np
 import pytest
-from conftest import COLOUR_SEQUENCE, DR2, Laboratory, Row, detection, exposures
+from conftest import COLOUR_SEQUENCE, Laboratory, Row, detection, exposures
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-
-from skysy.models.project import load_project
 
 IMAGES: list[dict[str, Any]] = [
     *exposures(20150101100000, COLOUR_SEQUENCE, 57000.45),
@@ -116,7 +114,7 @@ def check_rapid(laboratory: Laboratory, kept: Sequence[independent.Kept]) -> Non
             assert theirs[star][name] == wanted, (star, name)
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=st.lists(detections(), min_size=1, max_size=60), copies=st.lists(st.integers(0, 59), max_size=6))
 def test_statistics_of_any_detections_equal_plain_numpy(
     laboratory: Laboratory, rows: list[dict[str, Any]], copies: list[int]
@@ -227,37 +225,43 @@ def test_shallow_survey_nights_make_colours_but_no_rapid_sigma(laboratory: Labor
     assert laboratory.rows("FROM rapid_variability") == []
 
 
-def answers_with(*settings_: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """(night, rapid) of one object with three u and three v in a sequence, under changed parameters."""
-    bench = Laboratory(load_project(DR2, settings=settings_))
-    mags = {"u": iter((15.00, 15.10, 15.04)), "v": iter((14.70, 14.72, 14.60)), "g": iter((13.0,))}
-    errs = {"u": iter((0.01, 0.02, 0.03)), "v": iter((0.01, 0.01, 0.02)), "g": iter((0.01,))}
-    rows = [
-        detection(7, image, next(mags[image["filter"]]), next(errs[image["filter"]]))
-        for image in IMAGES[:10]
-        if image["filter"] in mags
-    ]
-    bench.put({"dr2.images": IMAGES, "dr2.photometry": rows})
-    [night] = bench.rows("FROM nightly_colours")
-    rapid = bench.rows("FROM rapid_variability")
-    bench.con.close()
-    return night, rapid[0] if rapid else {}
+THREE_U = {"u": (15.00, 15.10, 15.04), "v": (14.70, 14.72, 14.60), "g": (13.0,)}
+THREE_U_ERRORS = {"u": (0.01, 0.02, 0.03), "v": (0.01, 0.01, 0.02), "g": (0.01,)}
 
 
-def test_the_strict_inverse_variance_of_a_night_is_an_option() -> None:
-    plain, weighted = answers_with()[0], answers_with("nightly_variance=weighted")[0]
-    e2 = [e * e + 0.01**2 for e in (0.01, 0.02, 0.03)]
+@pytest.fixture
+def sequence(laboratory: Laboratory) -> Laboratory:
+    """The laboratory with one object that has three u, three v and a g in one sequence."""
+    mags = {band: iter(values) for band, values in THREE_U.items()}
+    errs = {band: iter(values) for band, values in THREE_U_ERRORS.items()}
+    images = [image for image in IMAGES[:10] if image["filter"] in mags]
+    rows = [detection(7, image, next(mags[image["filter"]]), next(errs[image["filter"]])) for image in images]
+    laboratory.put({"dr2.images": IMAGES, "dr2.photometry": rows})
+    return laboratory
+
+
+def test_the_strict_inverse_variance_of_a_night_is_an_option(sequence: Laboratory) -> None:
+    e2 = [e * e + 0.01**2 for e in THREE_U_ERRORS["u"]]
+    [plain] = sequence.rows("FROM nightly_colours")
+    with sequence.under("nightly_variance=weighted"):
+        [weighted] = sequence.rows("FROM nightly_colours")
     assert plain["u_var"] == pytest.approx(sum(e2) / 9, abs=1e-15)
     assert weighted["u_var"] == pytest.approx(1 / sum(1 / one for one in e2), abs=1e-15)
     assert weighted["u_mag"] == plain["u_mag"]
 
 
-def test_the_filter_the_number_of_exposures_and_the_floors_are_parameters() -> None:
-    assert answers_with("rapid_filter=v")[1]["rapid_u_sigma"] == pytest.approx(0.12 / 0.0005**0.5, abs=1e-9)
-    assert answers_with("rapid_min_exposures=3")[1]["n_u"] == 3
-    assert answers_with("rapid_min_exposures=4")[1] == {}
-    floored = answers_with("rapid_error_floor_mag=0.02")[1]
+def test_the_filter_the_number_of_exposures_and_the_floors_are_parameters(sequence: Laboratory) -> None:
+    with sequence.under("rapid_filter=v"):
+        [of_v] = sequence.rows("FROM rapid_variability")
+    assert of_v["rapid_u_sigma"] == pytest.approx(0.12 / 0.0005**0.5, abs=1e-9)
+    with sequence.under("rapid_min_exposures=3"):
+        assert [row["n_u"] for row in sequence.rows("FROM rapid_variability")] == [3]
+    with sequence.under("rapid_min_exposures=4"):
+        assert sequence.rows("FROM rapid_variability") == []
+    with sequence.under("rapid_error_floor_mag=0.02"):
+        [floored] = sequence.rows("FROM rapid_variability")
     assert floored["rapid_u_sigma_floored"] == pytest.approx(0.1 / (0.0005 + 2 * 0.0004) ** 0.5, abs=1e-9)
     assert floored["rapid_u_sigma"] == pytest.approx(0.1 / 0.0005**0.5, abs=1e-9)
-    no_floor = answers_with("error_floor_mag=0.0")[0]
-    assert no_floor["u_var"] == pytest.approx((0.01**2 + 0.02**2 + 0.03**2) / 9, abs=1e-15)
+    with sequence.under("error_floor_mag=0.0"):
+        [bare] = sequence.rows("FROM nightly_colours")
+    assert bare["u_var"] == pytest.approx((0.01**2 + 0.02**2 + 0.03**2) / 9, abs=1e-15)

@@ -103,7 +103,7 @@ def _draw_sequence(
     start_mjd = min(point.date_mjd for point in inside if point.band == "u")
     minutes = [(point.date_mjd - start_mjd) * _MINUTES_PER_DAY for point in inside]
     _draw_column(column, inside, minutes, theme)
-    column[-1].set_xlabel(f"minutes after MJD {start_mjd:.3f}")
+    column[-1].set_xlabel(f"min after MJD {start_mjd:.3f}")
     column[-1].set_xlim(min(*minutes, 0) - 1, max(*minutes, 20) + 1)
     column[0].set_title("another colour sequence" if pair else "a colour sequence")
     if pair is None or pair.sequence_id != sequence_id:

@@ -59,19 +59,20 @@ def build(
     from skysy.store import open_warehouse
 
     chosen = list(set_ or [])
-    with open_warehouse(settings(warehouse, memory_limit, threads), write=not explain) as house:
-        project = load_project(choose_release(house, release), parameters_file=parameters, settings=chosen)
-        engines = known_engines()
-        if explain:
-            _explain(plan_build(house, project, engines, force=force), project.release, as_json)
-            return
-        arguments = {"set": chosen, "parameters": str(parameters) if parameters else None}
-        try:
+    arguments = {"set": chosen, "parameters": str(parameters) if parameters else None}
+    try:
+        with open_warehouse(settings(warehouse, memory_limit, threads), write=not explain) as house:
+            name = choose_release(house, release)
+            project = load_project(name, parameters_file=parameters, settings=chosen)
+            engines = known_engines()
+            if explain:
+                _explain(plan_build(house, project, engines, force=force), name, as_json)
+                return
             with _Teller(quiet=quiet or as_json) as tell:
                 summary = run_build(house, project, engines=engines, force=force, progress=tell, arguments=arguments)
-        except KeyboardInterrupt:
-            typer.echo("Interrupted. The tables of the last build stand; run `skysy build` again.", err=True)
-            raise typer.Exit(130) from None
+    except KeyboardInterrupt:
+        typer.echo("Interrupted. The tables of the last build stand; run `skysy build` again.", err=True)
+        raise typer.Exit(130) from None
     _report(summary, as_json)
 
 

@@ -45,10 +45,10 @@ def recover(
     )
     typer.echo("flickerers by injected amplitude (0 = none injected)")
     typer.echo("  amplitude_mag  in sample  with a sequence  detected  recall  candidates")
-    for row in found.flickerers:
+    for group in found.flickerers:
         typer.echo(
-            f"  {row.amplitude_mag:13.2f}  {row.sampled:9,}  {row.measured:15,}  {row.detected:8,}  "
-            f"{row.recall:6.3f}  {row.candidates:10,}"
+            f"  {group.amplitude_mag:13.2f}  {group.sampled:9,}  {group.measured:15,}  {group.detected:8,}  "
+            f"{group.recall:6.3f}  {group.candidates:10,}"
         )
     lost = [row for row in found.bad_rows if not row.accounted]
     planted = sum(row.planted for row in found.bad_rows)

@@ -116,7 +116,7 @@ def build(
     plan = plan_build(warehouse, project, engines, force=force)
     if plan.empty:
         return _nothing(project, plan)
-    with _interrupts(), _explained("The build", warehouse), warehouse.transaction():
+    with _explained("The build", warehouse), warehouse.transaction():
         parameters.apply(warehouse.con, project.parameters)
         _drop(warehouse, plan.dropped)
         built = []
@@ -136,17 +136,6 @@ def build(
 def _nothing(project: Project, plan: Plan) -> BuildSummary:
     fresh = tuple(step.model.name for step in plan.steps)
     return BuildSummary(project.release, (), fresh, (), (), 0.0)
-
-
-@contextmanager
-def _interrupts() -> Iterator[None]:
-    """DuckDB turns Ctrl-C into a RuntimeError of its own; this turns it back."""
-    try:
-        yield
-    except RuntimeError as error:
-        if str(error) == "Query interrupted":
-            raise KeyboardInterrupt from error
-        raise
 
 
 def _build_model(warehouse: Warehouse, step: Step, engine: Engine | None) -> BuiltModel:

@@ -1,0 +1,244 @@
+"""What the page tells of a built warehouse, read from its published tables and its ledger."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from skysy.columns import from_comment
+from skysy.errors import NotFound
+from skysy.store import Warehouse
+
+MOST_FILES = 500
+"""Files that the page lists; meta.chunk has them all."""
+
+_NEEDED = ("sample", "cut_flow", "density_score", "candidates")
+
+
+@dataclass(frozen=True)
+class Headline:
+    """The four numbers that the page begins with, and how the last one comes about."""
+
+    objects: int
+    in_sample: int
+    with_colours: int
+    candidates: int
+    by_colour: int
+    by_variability: int
+    by_both: int
+    known: int
+
+
+@dataclass(frozen=True)
+class Cut:
+    """One step of a flow; `known_lost` is None where nobody is followed, `lost_names` those that end here."""
+
+    step: int
+    name: str
+    sentence: str
+    n_in: int
+    n_pass: int
+    n_fail: int
+    n_null: int
+    known_lost: int | None = None
+    lost_names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A row of the table of candidates; magnitudes, and degrees of position."""
+
+    rank: int
+    object_id: int
+    raj2000: float
+    dej2000: float
+    j_m: float | None
+    abs_j_mag: float | None
+    jk0_mag: float | None
+    ug_mag: float | None
+    uv_mag: float | None
+    ln_density: float | None
+    rapid_u_sigma: float | None
+    criteria: str
+    reason: str
+    known_name: str | None
+    known_type: str | None
+
+    @property
+    def position(self) -> str:
+        """RA and Dec in degrees, for the addresses of other services; to 0.04 arcsec."""
+        return f"{self.raj2000:.5f}%20{self.dej2000:+.5f}".replace("+", "%2B")
+
+
+@dataclass(frozen=True)
+class Audit:
+    """A promise that was checked, and what breaks it; `sample` holds a few of those rows."""
+
+    name: str
+    severity: str
+    description: str
+    offenders: int
+    sample: list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Built:
+    """Which release, run and versions the tables come from."""
+
+    release: str
+    run_id: int
+    built_at: datetime
+    versions: dict[str, str]
+    models: list[dict[str, Any]]
+    parameters: list[dict[str, Any]]
+    tables: list[dict[str, Any]]
+    files: list[dict[str, Any]]
+    n_files: int
+
+
+@dataclass(frozen=True)
+class Facts:
+    """All of it."""
+
+    headline: Headline
+    cuts: list[Cut]
+    measurement_cuts: list[Cut]
+    known_listed: int
+    known_in_catalogue: int
+    candidates: list[Candidate]
+    audits: list[Audit]
+    built: Built
+    warnings: list[Audit] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "warnings", [audit for audit in self.audits if audit.offenders])
+
+
+def read_facts(warehouse: Warehouse) -> Facts:
+    """The facts of a warehouse; raises NotFound where its tables have not been built."""
+    missing = [name for name in _NEEDED if not warehouse.columns("main", name)]
+    if missing or not warehouse.value("SELECT count(*) FROM meta.model"):
+        raise NotFound(
+            f"The warehouse {warehouse.settings.database} has no {' and no '.join(missing) or 'build'} yet.",
+            "Nothing was written. Run `skysy build` first.",
+        )
+    lost, listed, in_catalogue = _known_lost(warehouse)
+    return Facts(
+        headline=_headline(warehouse),
+        cuts=_flow(warehouse, "cut_flow", _sentences(warehouse), lost),
+        measurement_cuts=_flow(warehouse, "measurement_flow", {}, {}),
+        known_listed=listed,
+        known_in_catalogue=in_catalogue,
+        candidates=_candidates(warehouse),
+        audits=_audits(warehouse),
+        built=_built(warehouse),
+    )
+
+
+def _dictionaries(warehouse: Warehouse, query: str) -> list[dict[str, Any]]:
+    found = warehouse.con.execute(query)
+    names = [column[0] for column in found.description or []]
+    return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+
+
+def _headline(warehouse: Warehouse) -> Headline:
+    criteria = dict(warehouse.rows("SELECT criteria, count(*) FROM candidates GROUP BY criteria"))
+    return Headline(
+        objects=int(warehouse.value("SELECT coalesce(max(n_in), 0) FROM cut_flow")),
+        in_sample=int(warehouse.value("SELECT count(*) FROM sample")),
+        with_colours=int(warehouse.value("SELECT count(*) FROM density_score")),
+        candidates=sum(criteria.values()),
+        by_colour=criteria.get("colour", 0),
+        by_variability=criteria.get("variability", 0),
+        by_both=criteria.get("colour+variability", 0),
+        known=int(warehouse.value("SELECT count(known_name) FROM candidates")),
+    )
+
+
+def _sentences(warehouse: Warehouse) -> dict[str, str]:
+    """What each cut asks, from the comments on int_selection__cuts."""
+    rows = warehouse.rows(
+        "SELECT column_name, comment FROM duckdb_columns() WHERE database_name = current_database() "
+        "AND schema_name = 'main' AND table_name = 'int_selection__cuts'"
+    )
+    return {name: from_comment(comment)[0] for name, comment in rows} | {
+        "colour_snapshot": "a night with u and g, and one with u and v"
+    }
+
+
+def _flow(
+    warehouse: Warehouse, table: str, sentences: dict[str, str], lost: dict[str, list[str]]
+) -> list[Cut]:
+    columns = warehouse.columns("main", table)
+    if not columns:
+        return []
+    known = "known_in - known_pass" if "known_in" in columns else "NULL"
+    rows = warehouse.rows(f"SELECT step, cut, n_in, n_pass, n_fail, n_null, {known} FROM {table} ORDER BY step")
+    return [
+        Cut(step, cut, sentences.get(cut, ""), *counts, lost_names=tuple(lost.get(cut, ())))
+        for step, cut, *counts in rows
+    ]
+
+
+def _known_lost(warehouse: Warehouse) -> tuple[dict[str, list[str]], int, int]:
+    """Names of known objects by the first cut that they do not pass; how many are listed, how many loaded."""
+    cuts = warehouse.columns("main", "int_selection__cuts")[1:]
+    if not (cuts and warehouse.columns("main", "stg_known__objects")):
+        return {}, 0, 0
+    listed = int(warehouse.value("SELECT count(*) FROM stg_known__objects"))
+    answers = ", ".join(f'c."{cut}"' for cut in cuts)
+    rows = warehouse.rows(
+        f"SELECT k.name, {answers}, d.object_id IS NOT NULL FROM stg_known__objects AS k "
+        "JOIN int_selection__cuts AS c ON k.object_id = c.object_id "
+        "LEFT JOIN density_score AS d ON k.object_id = d.object_id ORDER BY k.name, k.object_id"
+    )
+    lost: dict[str, list[str]] = {}
+    for name, *passed in rows:
+        ends_at = next((cut for cut, answer in zip([*cuts, "colour_snapshot"], passed, strict=True) if not answer), None)
+        if ends_at is not None:
+            lost.setdefault(ends_at, []).append(name or "unnamed")
+    return lost, listed, len(rows)
+
+
+def _candidates(warehouse: Warehouse) -> list[Candidate]:
+    names = ", ".join(Candidate.__dataclass_fields__)
+    return [Candidate(*row) for row in warehouse.rows(f"SELECT {names} FROM candidates ORDER BY rank")]
+
+
+def _audits(warehouse: Warehouse) -> list[Audit]:
+    rows = warehouse.rows(
+        "SELECT audit, severity, description, offenders, sample FROM meta.audit ORDER BY offenders = 0, severity, audit"
+    )
+    return [Audit(*row[:4], sample=json.loads(row[4] or "[]")) for row in rows]
+
+
+def _built(warehouse: Warehouse) -> Built:
+    release, run_id, built_at, versions = warehouse.rows(
+        "SELECT release, run_id, built_at, versions FROM meta.model ORDER BY built_at DESC, model LIMIT 1"
+    )[0]
+    return Built(
+        release=release,
+        run_id=run_id,
+        built_at=built_at,
+        versions=json.loads(versions or "{}"),
+        models=_dictionaries(
+            warehouse,
+            "SELECT model, kind, rows, seconds, content_hash, sql_sha256, run_id FROM meta.model ORDER BY model",
+        ),
+        parameters=_dictionaries(
+            warehouse, "SELECT name, value, unit, description, origin FROM meta.parameter ORDER BY name"
+        ),
+        tables=_dictionaries(
+            warehouse,
+            "SELECT table_name, count(*) AS files, sum(received_rows) AS rows, sum(bytes) AS bytes FROM meta.chunk "
+            "WHERE state = 'loaded' GROUP BY table_name ORDER BY table_name",
+        ),
+        files=_dictionaries(
+            warehouse,
+            "SELECT table_name, source, format, received_rows AS rows, bytes, sha256 FROM meta.chunk "
+            f"WHERE state = 'loaded' ORDER BY table_name, source, chunk_id LIMIT {MOST_FILES}",
+        ),
+        n_files=int(warehouse.value("SELECT count(*) FROM meta.chunk WHERE state = 'loaded'")),
+    )
