@@ -3,7 +3,7 @@
     meta.warehouse   layout and versions this file was made with
     meta.run         one row per command that wrote
     meta.chunk       one row per file or request: source, checksum, rows asked and received, state
-    meta.contract    the columns that each raw table promises, and the spelling each was received in
+    meta.contract    the columns that each raw table promises
     meta.model       one row per built model: checksum of SQL and inputs, parameters, rows, seconds, versions
     meta.parameter   the parameters of the last build
     meta.audit       what each audit of the last build found

@@ -1,1 +1,86 @@
-"""One self-contained HTML page."""
+"""One HTML page of a built warehouse: numbers, cut flow, figures, candidates, origin; it needs no other file."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+import jinja2
+from markupsafe import Markup
+from skysy.analysis.report.facts import Facts, read_facts
+from skysy.analysis.report.plates import Plate, light_curve_plates, sample_plates
+
+from skysy.errors import UsageError
+from skysy.store import Warehouse
+
+__all__ = ["Report", "write_report"]
+
+
+@dataclass(frozen=True)
+class Report:
+    """A page that was written."""
+
+    path: Path
+    bytes: int
+    candidates: int
+    light_curves: int
+
+
+def write_report(warehouse: Warehouse, path: Path, light_curves: int = 5) -> Report:
+    """Write the page, with the light curves of the first candidates, in place of what `path` held.
+
+    The same warehouse gives the same bytes. A page that cannot be finished leaves the old one as it was. Raises
+    NotFound where the warehouse has not been built, UsageError where the file cannot be written.
+    """
+    facts = read_facts(warehouse)
+    curves = light_curve_plates(warehouse, facts.candidates[:light_curves])
+    page = render(facts, sample_plates(warehouse, facts), curves)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text(page, encoding="utf-8")
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise UsageError(
+            f"The report cannot be written to {path}: {error.strerror}.", "Name another file with --out FILE.html."
+        ) from error
+    return Report(path, len(page.encode("utf-8")), len(facts.candidates), len(curves))
+
+
+def render(facts: Facts, plates: list[Plate], light_curves: list[Plate]) -> str:
+    """The page as text; every name in it is escaped, and its policy allows no script but its own."""
+    environment = jinja2.Environment(
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+    )
+    script = _asset("page.js").strip()
+    page = environment.from_string(_asset("page.html")).render(
+        facts=facts,
+        figures=plates,
+        light_curves=light_curves,
+        drawn={candidate.object_id for candidate in facts.candidates[: len(light_curves)]},
+        style=Markup(_asset("page.css")),
+        script=Markup(script),
+        script_sha256=base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii"),
+        fixed=_fixed,
+        share=_share,
+    )
+    return page.strip() + "\n"
+
+
+def _asset(name: str) -> str:
+    return files("skysy.analysis.report").joinpath(name).read_text(encoding="utf-8")
+
+
+def _fixed(value: float | None, decimals: int) -> str:
+    """A number as tables show it; a dash where there is none."""
+    return "–" if value is None else f"{value:.{decimals}f}"
+
+
+def _share(part: int, whole: int) -> str:
+    """The percentage of a bar."""
+    return f"{100 * part / whole:.3f}" if whole else "0"

@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+from urllib.parse import quote
 
 from skysy.columns import from_comment
 from skysy.errors import NotFound
@@ -69,7 +70,7 @@ class Candidate:
     @property
     def position(self) -> str:
         """RA and Dec in degrees, for the addresses of other services; to 0.04 arcsec."""
-        return f"{self.raj2000:.5f}%20{self.dej2000:+.5f}".replace("+", "%2B")
+        return quote(f"{self.raj2000:.5f} {self.dej2000:+.5f}")
 
 
 @dataclass(frozen=True)
@@ -168,17 +169,15 @@ def _sentences(warehouse: Warehouse) -> dict[str, str]:
     }
 
 
-def _flow(
-    warehouse: Warehouse, table: str, sentences: dict[str, str], lost: dict[str, list[str]]
-) -> list[Cut]:
+def _flow(warehouse: Warehouse, table: str, sentences: dict[str, str], lost: dict[str, list[str]]) -> list[Cut]:
     columns = warehouse.columns("main", table)
     if not columns:
         return []
     known = "known_in - known_pass" if "known_in" in columns else "NULL"
     rows = warehouse.rows(f"SELECT step, cut, n_in, n_pass, n_fail, n_null, {known} FROM {table} ORDER BY step")
     return [
-        Cut(step, cut, sentences.get(cut, ""), *counts, lost_names=tuple(lost.get(cut, ())))
-        for step, cut, *counts in rows
+        Cut(step, cut, sentences.get(cut, ""), n_in, n_pass, n_fail, n_null, known_lost, tuple(lost.get(cut, ())))
+        for step, cut, n_in, n_pass, n_fail, n_null, known_lost in rows
     ]
 
 
@@ -196,7 +195,9 @@ def _known_lost(warehouse: Warehouse) -> tuple[dict[str, list[str]], int, int]:
     )
     lost: dict[str, list[str]] = {}
     for name, *passed in rows:
-        ends_at = next((cut for cut, answer in zip([*cuts, "colour_snapshot"], passed, strict=True) if not answer), None)
+        ends_at = next(
+            (cut for cut, answer in zip([*cuts, "colour_snapshot"], passed, strict=True) if not answer), None
+        )
         if ends_at is not None:
             lost.setdefault(ends_at, []).append(name or "unnamed")
     return lost, listed, len(rows)
@@ -211,7 +212,10 @@ def _audits(warehouse: Warehouse) -> list[Audit]:
     rows = warehouse.rows(
         "SELECT audit, severity, description, offenders, sample FROM meta.audit ORDER BY offenders = 0, severity, audit"
     )
-    return [Audit(*row[:4], sample=json.loads(row[4] or "[]")) for row in rows]
+    return [
+        Audit(name, severity, description, offenders, json.loads(sample or "[]"))
+        for name, severity, description, offenders, sample in rows
+    ]
 
 
 def _built(warehouse: Warehouse) -> Built:
