@@ -55,7 +55,7 @@ def figure_light_curve(warehouse: Warehouse, object_id: int, theme: Theme = LIGH
     points = [_Point(*row) for row in warehouse.rows(_MEASUREMENTS, [object_id])]
     pair = _winning_pair(warehouse, object_id)
     sequences = _sequences(points, pair)
-    with canvas(theme, height_in=4.6) as figure:
+    with canvas(theme, height_in=4.6, layout=None) as figure:
         figure.suptitle(
             f"object {object_id}   (filled: in a colour sequence, hollow: other exposures)",
             x=0.01,
@@ -66,7 +66,10 @@ def figure_light_curve(warehouse: Warehouse, object_id: int, theme: Theme = LIGH
             say_empty(figure.add_subplot(), theme, "no rows: no u, v or g measurement counts")
             return figure
         widths = [1.5] + [1.0] * len(sequences)
+        figure.subplots_adjust(left=0.08, right=0.985, bottom=0.11, top=0.88, wspace=0.33, hspace=0.14)
         grid = figure.subplots(3, len(widths), sharex="col", squeeze=False, width_ratios=widths)
+        for axes in grid.flat:
+            axes.minorticks_off()
         offset = math.floor(points[0].date_mjd / 100) * 100
         _draw_column(list(grid[:, 0]), points, [point.date_mjd - offset for point in points], theme)
         grid[2, 0].set_xlabel(f"MJD − {offset}  (d)")

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -74,13 +74,15 @@ _FIXED = {
 
 
 @contextmanager
-def canvas(theme: Theme, width_in: float = 7.2, height_in: float = 4.8) -> Iterator[Figure]:
+def canvas(
+    theme: Theme, width_in: float = 7.2, height_in: float = 4.8, layout: Literal["constrained"] | None = "constrained"
+) -> Iterator[Figure]:
     """An empty figure in the theme; draw inside the `with`, where the theme's settings hold."""
     inks = ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color")
     papers = ("figure.facecolor", "axes.facecolor", "savefig.facecolor")
     settings: dict[Any, Any] = _FIXED | dict.fromkeys(inks, theme.ink) | dict.fromkeys(papers, theme.paper)
     with mpl.rc_context(settings):
-        yield Figure(figsize=(width_in, height_in), layout="constrained")
+        yield Figure(figsize=(width_in, height_in), layout=layout)
 
 
 def plain_counts(value: float, _: int | None) -> str:

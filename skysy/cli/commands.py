@@ -10,6 +10,7 @@ from skysy import __version__
 from skysy.cli.build import build, status
 from skysy.cli.demo import demo
 from skysy.cli.export import export
+from skysy.cli.figures import figures
 from skysy.cli.load import load
 from skysy.cli.query import shell, sql
 from skysy.cli.recover import recover
@@ -21,7 +22,7 @@ _PANELS = {
     "Start": (demo, simulate),
     "Build": (load, build, status),
     "Ask": (why, sql, shell),
-    "Show": (report, export, recover),
+    "Show": (report, figures, export, recover),
 }
 
 app = typer.Typer(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -23,6 +22,7 @@ def demo(
     Example: skysy demo demo --objects 20000
     """
     from skysy.cli.build import build
+    from skysy.cli.figures import figures
     from skysy.cli.load import load
     from skysy.cli.query import sql
     from skysy.cli.recover import recover
@@ -39,14 +39,17 @@ def demo(
         typer.secho(f"\n$ skysy {words}", bold=True)
 
     step(f"simulate {archive} --objects {objects} --seed {seed}")
-    simulate(archive, objects=objects, seed=seed)
+    if _is_there(archive, objects, seed):
+        typer.echo("This sky is there already.")
+    else:
+        simulate(archive, objects=objects, seed=seed)
     step(f"load --release skymapper_dr2 --from {archive} {place}")
     load(release="skymapper_dr2", source=archive, warehouse=warehouse)
     step(f"build {place}")
     build(warehouse=warehouse)
     step(f"recover {archive} {place}")
     recover(archive, warehouse=warehouse)
-    query = "SELECT rank, object_id, known_name, round(ln_density, 2) AS ln_density, round(rapid_u_sigma, 1) AS sigma, reason FROM candidates ORDER BY rank LIMIT 5"
+    query = "SELECT rank, object_id, known_name, reason FROM candidates ORDER BY rank LIMIT 5"
     step(f'sql "{query}" {place}')
     sql(query, warehouse=warehouse)
     with open_warehouse(settings(warehouse)) as house:
@@ -54,8 +57,27 @@ def demo(
     if first is not None:
         step(f"why {first} {place}")
         why(str(first), warehouse=warehouse)
+    step(f"figures {directory / 'figures'} --top 2 {place}")
+    figures(directory / "figures", top=2, warehouse=warehouse)
     step(f"report {place}")
     report(warehouse=warehouse)
-    typer.echo(
-        f'\nThe sky is in {archive}, the warehouse in {warehouse}{os.sep}. Ask it more: skysy sql "FROM cut_flow" {place}'
-    )
+    typer.echo(f"\nThe sky is in {archive}, the warehouse in {warehouse}; open the report in a browser, or ask on:")
+    typer.echo(f'  skysy sql "FROM cut_flow" {place}')
+
+
+def _is_there(archive: Path, objects: int, seed: int) -> bool:
+    """Whether an earlier demo made this very sky; another one is in the way."""
+    import json
+
+    from skysy.errors import UsageError
+
+    told = archive / "truth" / "simulation.json"
+    if not told.is_file():
+        return False
+    made = json.loads(told.read_text(encoding="utf-8"))
+    if (made["objects"], made["seed"]) != (objects, seed):
+        raise UsageError(
+            f"{archive} holds another sky: {made['objects']:,} objects, seed {made['seed']}.",
+            "Name another directory, or remove that one.",
+        )
+    return True

@@ -114,6 +114,7 @@ def _print(summary: LoadSummary) -> None:
     for table, parts in tables.items():
         outcomes = Counter(one.outcome for one in parts)
         told = ", ".join(f"{n} {outcome}" for outcome, n in sorted(outcomes.items()))
-        typer.echo(f"{table:<38}  {sum(one.rows for one in parts):>12,} rows  {told}")
+        rows = sum(one.rows for one in parts)
+        typer.echo(f"{table:<38}  {f'{rows:,} rows' if rows else '':>17}  {told}")
     if summary.ignored:
         typer.echo(f"left alone: {', '.join(summary.ignored)}")
