@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
+import socket
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -64,11 +67,16 @@ class Warehouse:
             # COMMIT after an error that was caught inside keeps nothing and says nothing; this says it.
             self.con.execute("SELECT 1").fetchall()
         except BaseException:
-            # A connection that failed for good has no transaction left; the first error is the one to tell.
-            with suppress(duckdb.Error):
-                self.con.execute("ROLLBACK")
+            self._roll_back()
             raise
         self.con.execute("COMMIT")
+
+    def _roll_back(self) -> None:
+        """Twice, since a late Ctrl-C may break the first; a connection that failed for good has nothing to undo."""
+        for _ in range(2):
+            with suppress(duckdb.Error):
+                self.con.execute("ROLLBACK")
+                return
 
 
 def create(settings: Settings) -> None:
@@ -115,17 +123,46 @@ def open_warehouse(settings: Settings, *, write: bool = False, make: bool = Fals
     con = _connect(settings, read_only=not write)
     try:
         _check_layout(con, settings)
-        yield Warehouse(con, settings, read_only=not write)
+        with _interruptible(con):
+            yield Warehouse(con, settings, read_only=not write)
+    except duckdb.InterruptException as error:
+        raise KeyboardInterrupt from error
     except duckdb.Error as error:
         if is_damage(error):
             raise explain(error, settings) from error
         raise
     except RuntimeError as error:
-        if str(error) == "Query interrupted":  # what DuckDB makes of Ctrl-C
+        if str(error) == "Query interrupted":  # the other thing that DuckDB makes of Ctrl-C
             raise KeyboardInterrupt from error
         raise
     finally:
         con.close()
+
+
+@contextmanager
+def _interruptible(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """Stop a running query at Ctrl-C from a thread of its own: DuckDB may not look at signals while others work."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    reader, writer = socket.socketpair()
+    writer.setblocking(False)
+
+    def watch() -> None:
+        while number := reader.recv(1):
+            if number[0] == signal.SIGINT:
+                con.interrupt()
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    before = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(before)
+        writer.close()
+        watcher.join()
+        reader.close()
 
 
 def _connect(settings: Settings, *, read_only: bool) -> duckdb.DuckDBPyConnection:

@@ -66,7 +66,7 @@ def figure_light_curve(warehouse: Warehouse, object_id: int, theme: Theme = LIGH
             say_empty(figure.add_subplot(), theme, "no rows: no u, v or g measurement counts")
             return figure
         widths = [1.5] + [1.0] * len(sequences)
-        figure.subplots_adjust(left=0.08, right=0.985, bottom=0.11, top=0.88, wspace=0.33, hspace=0.14)
+        figure.subplots_adjust(left=0.08, right=0.985, bottom=0.11, top=0.88, wspace=0.28, hspace=0.14)
         grid = figure.subplots(3, len(widths), sharex="col", squeeze=False, width_ratios=widths)
         for axes in grid.flat:
             axes.minorticks_off()
@@ -108,7 +108,7 @@ def _draw_sequence(
     _draw_column(column, inside, minutes, theme)
     column[-1].set_xlabel(f"min after MJD {start_mjd:.3f}")
     column[-1].set_xlim(min(*minutes, 0) - 1, max(*minutes, 20) + 1)
-    column[0].set_title("another colour sequence" if pair else "a colour sequence")
+    column[0].set_title("another sequence" if pair else "a colour sequence")
     if pair is None or pair.sequence_id != sequence_id:
         return
     ends = [

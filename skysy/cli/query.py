@@ -52,7 +52,7 @@ def sql(
             types = [str(column[1]) for column in found.description or []]
             rows = found.fetchall() if most is None else found.fetchmany(most + 1)
         except duckdb.Error as error:
-            if is_damage(error):
+            if is_damage(error) or isinstance(error, duckdb.InterruptException):
                 raise
             text = str(error).strip()
             remedy = ""

@@ -293,7 +293,7 @@ def _explained(what: str, warehouse: Warehouse) -> Iterator[None]:
             f"{what} needs more memory than {limit}. {_STAND}", "Raise it, as with --memory-limit 8GB."
         ) from error
     except duckdb.Error as error:
-        if is_damage(error):
+        if is_damage(error) or isinstance(error, duckdb.InterruptException):
             raise
         if "No space left" in str(error):
             raise SqlError(
