@@ -13,7 +13,9 @@ demo: $(VENV)/.demo
 test: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	rm -rf build $(VENV)/installed
+	$(BIN)/pip install --quiet --no-deps --target $(VENV)/installed .
+	cd $(VENV)/installed && ../bin/mypy --config-file ../../pyproject.toml --python-executable ../bin/python
 	$(BIN)/pytest -n 2 -m "not slow and not archive"
 
 test-slow: $(VENV)/.test

@@ -224,7 +224,7 @@ def sequences(
     """image_id -> sequence_id of every exposure that belongs to a Main Survey colour sequence.
 
     Exposures of one field in order of time, broken (1) after a pause, (2) at a u directly after a v, (3) at a u
-    directly before v and g, (4) after ten exposures; groups without u are dropped. The id is the first
+    directly before v and g unless it is directly after v i z, (4) after ten exposures; groups without u are dropped. The id is the first
     exposure's. "Directly" is within `adjacent_min` minutes from start to start; exposures longer than
     `exp_time_max_s` seconds do not take part.
     """
@@ -249,7 +249,9 @@ def sequences(
             if bands[place] == "u" and not begins:
                 after_v = bands[place - 1] == "v" and directly[place]
                 before_vg = bands[place + 1 : place + 3] == ["v", "g"] and all(directly[place + 1 : place + 3])
-                begins = after_v or before_vg
+                third_u = bands[max(place - 3, 0) : place] == ["v", "i", "z"]
+                third_u = third_u and (exposure[0] - exposures[place - 3][0]) * 1440.0 <= 3 * adjacent_min
+                begins = after_v or (before_vg and not third_u)
             if begins or len(groups[-1]) == exposures_max:
                 groups.append([])
             groups[-1].append(exposure)

@@ -8,7 +8,8 @@
 -- rule:   the exposures of one field in order of time; a new sequence begins
 --         (1) after a pause longer than sequence_gap_min_max,
 --         (2) at a u that directly follows a v: inside a sequence u follows r or z, so this one is the next sequence's first,
---         (3) at a u that v and g directly follow: only a sequence's first u is followed so (it was broken off and begun anew),
+--         (3) at a u that v and g directly follow: only a sequence's first u is followed so (it was broken off and begun anew);
+--             but not where v, i and z came directly before: that is the third u, and the g is another visit's,
 --         (4) after sequence_exposures_max exposures: what follows without a pause is another visit.
 --         Time alone decides, never the date or the night, so a sequence may run across 0 h UT. A sequence cut short keeps
 --         the exposures that it has; groups without any u exposure (pairs in g, r or i, z) are no colour sequences.
@@ -28,6 +29,8 @@ with_neighbours AS (
         *,
         lag(filter) OVER in_field AS previous_filter,
         (date - lag(date) OVER in_field) * 1440 AS since_previous_min,
+        lag(filter, 3) OVER in_field || lag(filter, 2) OVER in_field || lag(filter, 1) OVER in_field AS previous_three,
+        (date - lag(date, 3) OVER in_field) * 1440 AS since_third_previous_min,
         lead(filter, 1) OVER in_field AS next_filter,
         lead(filter, 2) OVER in_field AS second_next_filter,
         (lead(date, 1) OVER in_field - date) * 1440 AS to_next_min,
@@ -48,7 +51,10 @@ with_starts AS (
         OR coalesce(
             filter = 'u' AND next_filter = 'v' AND second_next_filter = 'g'
             AND to_next_min <= getvariable('sequence_adjacent_min_max')
-            AND next_to_second_min <= getvariable('sequence_adjacent_min_max'), FALSE
+            AND next_to_second_min <= getvariable('sequence_adjacent_min_max')
+            AND NOT coalesce(
+                previous_three = 'viz' AND since_third_previous_min <= 3 * getvariable('sequence_adjacent_min_max'), FALSE
+            ), FALSE
         ) AS is_start
     FROM with_neighbours
 ),
