@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 OBJECTS ?= 20000
 
-.PHONY: demo test test-slow lock clean
+.PHONY: demo test test-slow docs docs-check lock clean
 
 demo: $(VENV)/.demo
 	$(BIN)/skysy demo demo --objects $(OBJECTS)
@@ -20,6 +20,13 @@ test: $(VENV)/.test
 
 test-slow: $(VENV)/.test
 	$(BIN)/pytest -m slow
+
+# Command output in README.md and docs/, after `make demo`: written anew, or only compared.
+docs: $(VENV)/.demo
+	$(BIN)/python docs/refresh.py
+
+docs-check: $(VENV)/.demo
+	$(BIN)/python docs/refresh.py --check
 
 # The lock holds every version that the tests passed with; `make lock` renews it.
 lock:

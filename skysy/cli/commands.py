@@ -8,6 +8,7 @@ import typer
 
 from skysy import __version__
 from skysy.cli.build import build, status
+from skysy.cli.candidates import candidates
 from skysy.cli.demo import demo
 from skysy.cli.export import export
 from skysy.cli.figures import figures
@@ -21,7 +22,7 @@ from skysy.cli.why import why
 _PANELS = {
     "Start": (demo, simulate),
     "Build": (load, build, status),
-    "Ask": (why, sql, shell),
+    "Ask": (candidates, why, sql, shell),
     "Show": (report, figures, export, recover),
 }
 

@@ -22,9 +22,9 @@ def demo(
     Example: skysy demo demo --objects 20000
     """
     from skysy.cli.build import build
+    from skysy.cli.candidates import candidates
     from skysy.cli.figures import figures
     from skysy.cli.load import load
-    from skysy.cli.query import sql
     from skysy.cli.recover import recover
     from skysy.cli.report import report
     from skysy.cli.simulate import simulate
@@ -49,9 +49,8 @@ def demo(
     build(warehouse=warehouse)
     step(f"recover {archive} {place}")
     recover(archive, warehouse=warehouse)
-    query = "SELECT rank, object_id, known_name, reason FROM candidates ORDER BY rank LIMIT 5"
-    step(f'sql "{query}" {place}')
-    sql(query, warehouse=warehouse)
+    step(f"candidates --top 5 {place}")
+    candidates(top=5, warehouse=warehouse)
     with open_warehouse(settings(warehouse)) as house:
         first = house.value("SELECT object_id FROM candidates ORDER BY rank LIMIT 1")
     if first is not None:

@@ -1,0 +1,45 @@
+"""`skysy candidates`: the ranked list, each star with its reason."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from skysy.cli.options import JsonOption, MemoryOption, ThreadsOption, WarehouseOption, print_json
+
+
+def candidates(
+    top: Annotated[int, typer.Option("--top", metavar="N", min=1, help="How many to list.")] = 10,
+    as_json: JsonOption = False,
+    warehouse: WarehouseOption = None,
+    memory_limit: MemoryOption = None,
+    threads: ThreadsOption = None,
+) -> None:
+    """List the candidates, the most outlying first, with the reason in words.
+
+    Example: skysy candidates --top 20
+    """
+    from skysy.config import settings
+    from skysy.models.build import built_release
+    from skysy.store import open_warehouse
+
+    with open_warehouse(settings(warehouse, memory_limit, threads)) as house:
+        built_release(house)
+        found = house.con.execute("FROM candidates ORDER BY rank LIMIT ?", [top])
+        names = [column[0] for column in found.description or []]
+        rows = [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+        total = house.value("SELECT count(*) FROM candidates")
+        sample = house.value("SELECT count(*) FROM sample")
+    if as_json:
+        print_json(rows)
+        return
+    for row in rows:
+        known = f"  {row['known_name']} ({row['known_type']})" if row["known_name"] else ""
+        typer.secho(f"{row['rank']:>3}  {row['object_id']}", bold=True, nl=False)
+        typer.echo(f"  {row['raj2000']:.6f} {row['dej2000']:+.6f}{known}")
+        for reason in row["reason"].split("; "):
+            typer.echo(f"     {reason}")
+    typer.echo(f"{len(rows):,} of {total:,} candidates, from a sample of {sample:,} luminous red objects.")
+    if rows:
+        typer.echo(f"`skysy why {rows[0]['object_id']}` tells the whole story of one.")
