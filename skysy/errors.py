@@ -13,6 +13,12 @@
     │   ├── ValueDamaged                         a value cannot be what the contract says
     │   ├── FileDamaged                          cut, garbled or unreadable file
     │   └── SourceChanged                        same name, other content than was loaded
+    ├── ArchiveError               exit code 7   a service did not give what was asked
+    │   ├── ArchiveUnreachable                   no connection, or none that lasts
+    │   ├── ArchiveRefused                       the service says no: banned, too large, not allowed
+    │   ├── QueryFailed                          the service could not run the query
+    │   ├── TooMuch                              more rows than it gives at once: ask in smaller pieces
+    │   └── Mismatch                             rows came that were not counted, or fewer than were
     ├── ModelError                 exit code 5
     │   ├── SqlError                             a model does not parse or does not run
     │   └── AuditFailed                          a model's rows break a promise
@@ -22,6 +28,9 @@ Every error says what happened and where; `remedy` says what is safe and what to
 """
 
 from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
 
 
 class SkysyError(Exception):
@@ -89,6 +98,32 @@ class SourceChanged(LoadError):
     """A file of a name that is loaded already now has other content."""
 
 
+class ArchiveError(SkysyError):
+    """A service did not give what was asked; what was committed before stays, and the same command goes on."""
+
+    exit_code = 7
+
+
+class ArchiveUnreachable(ArchiveError):
+    """No connection to the service, or none that lasts until the answer is whole."""
+
+
+class ArchiveRefused(ArchiveError):
+    """The service says no, and asking again would not help."""
+
+
+class QueryFailed(ArchiveError):
+    """The service could not run the query, or its job ended without a result."""
+
+
+class TooMuch(ArchiveError):
+    """The answer would be larger, or take longer, than the service allows."""
+
+
+class Mismatch(ArchiveError):
+    """The rows that came are not those that were counted or asked for."""
+
+
 class ModelError(SkysyError):
     """The science could not be built; the tables of the last build stand."""
 
@@ -107,3 +142,10 @@ class NotFound(SkysyError):
     """No such object, table, model or parameter."""
 
     exit_code = 6
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """A hint with the nearest known name, or else all of them."""
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=1)
+    return f"Did you mean {near[0]}?" if near else f"Known: {', '.join(names)}."

@@ -6,9 +6,8 @@ the header claims (name, key, inputs) is held against what the SQL does, so that
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
 from skysy.columns import Column, from_comment
-from skysy.errors import ModelError, SqlError
+from skysy.errors import ModelError, SqlError, did_you_mean
 
 _MODEL_FIELDS = {"grain", "key", "scope", "kind", "inputs", "broadcast", "source", "nulls", "rule", "engine"}
 _AUDIT_FIELDS = {"severity", "inputs", "source", "rule"}
@@ -132,13 +131,6 @@ def read_audit(path: Path) -> Audit:
         inputs=_checked_inputs(path, fields, tree),
         parameters=parameters_read(path, tree),
     )
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """A hint with the nearest known name, or else all of them."""
-    names = sorted(known)
-    near = difflib.get_close_matches(name, names, n=1)
-    return f"Did you mean {near[0]}?" if near else f"Known: {', '.join(names)}."
 
 
 def parameters_read(path: Path, tree: exp.Expr) -> tuple[str, ...]:

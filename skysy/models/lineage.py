@@ -11,8 +11,8 @@ from sqlglot.dialects.dialect import Dialect
 from sqlglot.optimizer.qualify import qualify
 from sqlglot.optimizer.scope import Scope, build_scope
 
-from skysy.errors import ModelError, NotFound
-from skysy.models.files import Model, did_you_mean
+from skysy.errors import ModelError, NotFound, did_you_mean
+from skysy.models.files import Model
 from skysy.models.project import Project
 
 _HOME = "main"

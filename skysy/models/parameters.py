@@ -17,8 +17,7 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
-from skysy.errors import ModelError, NotFound, SkysyError, UsageError
-from skysy.models.files import did_you_mean
+from skysy.errors import ModelError, NotFound, SkysyError, UsageError, did_you_mean
 
 _LINE = re.compile(
     r"^SET\s+VARIABLE\s+(?P<name>\w+)\s*=\s*(?P<value>(?:'(?:[^']|'')*'|[^';])+?)\s*;\s*(?:--\s*(?P<comment>.*))?$",

@@ -8,8 +8,8 @@ from graphlib import CycleError, TopologicalSorter
 from importlib.resources import files
 from pathlib import Path
 
-from skysy.errors import ModelError, NotFound
-from skysy.models.files import Audit, Model, did_you_mean, read_audit, read_model
+from skysy.errors import ModelError, NotFound, did_you_mean
+from skysy.models.files import Audit, Model, read_audit, read_model
 from skysy.models.parameters import Parameter, override, parse_settings, read_parameters
 from skysy.models.scope import check_scope
 
