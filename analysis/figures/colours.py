@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from skysy.analysis.figures.marts import Frame, Reals, arrays, draw_crowd, frame, has, limit
-from skysy.analysis.figures.style import LIGHT, Theme, canvas, legend_below, plain_counts, say_empty
+from skysy.analysis.figures.style import LIGHT, Theme, canvas, legend_below, plain_counts, say_beyond, say_empty
 
 from skysy.store import Warehouse
 
@@ -21,12 +21,14 @@ _CELL_MAG = 0.02
 def figure_colours(warehouse: Warehouse, theme: Theme = LIGHT) -> Figure:
     """Density of (u-g, u-v) in hexagons with contours of its logarithm, candidates and known objects over it.
 
-    Candidates are coloured by rapid delta-u sigma, hollow where they have none. The contour drawn thick is the
-    limit of colour outliers, density_ln_max; bandwidth kde_bandwidth_mag.
+    Candidates with both colours are coloured by rapid delta-u sigma, hollow where they have none. The dashed contour
+    is the limit of colour outliers, density_ln_max; bandwidth kde_bandwidth_mag.
     """
     candidates = arrays(warehouse, "SELECT ug_mag, uv_mag, rapid_u_sigma FROM candidates ORDER BY rank")
+    placed = np.isfinite(candidates["ug_mag"]) & np.isfinite(candidates["uv_mag"])
+    candidates = {name: values[placed] for name, values in candidates.items()}
     x, y = candidates["ug_mag"], candidates["uv_mag"]
-    corners = [] if not len(x) else [tuple(np.nanquantile([x, y], edge, axis=1)) for edge in (0.01, 0.99)]
+    corners = [tuple(np.quantile([x, y], edge, axis=1)) for edge in (0.01, 0.99)] if placed.any() else []
     view = frame(warehouse, _POINTS, "ug_mag", "uv_mag", corners)
     with canvas(theme, height_in=5.0) as figure:
         axes = figure.add_subplot()
@@ -39,10 +41,7 @@ def figure_colours(warehouse: Warehouse, theme: Theme = LIGHT) -> Figure:
         _draw_contours(axes, warehouse, view, theme)
         _draw_known(axes, warehouse, theme)
         _draw_candidates(figure, axes, warehouse, candidates, theme)
-        outside = int(np.sum((x < view.x[0]) | (x > view.x[1]) | (y < view.y[0]) | (y > view.y[1])))
-        if outside:
-            words = "candidate lies" if outside == 1 else "candidates lie"
-            axes.set_title(f"{outside} {words} beyond the frame", color=theme.muted)
+        say_beyond(axes, theme, view.beyond(x, y))
         legend_below(figure, axes, columns=2)
     return figure
 
@@ -113,7 +112,7 @@ def _draw_contours(axes: Axes, warehouse: Warehouse, view: Frame, theme: Theme) 
     lowest = -9.0 if threshold is None else math.ceil(threshold + 0.5)
     levels = np.arange(lowest, max(peak, lowest + 0.5), 1 if peak - lowest < 5 else 2)
     thin = axes.contour(x, y, ln_density, levels, colors=theme.muted, linewidths=0.6, linestyles="solid", zorder=2)
-    axes.clabel(thin, fmt="%g", fontsize=7)
+    axes.clabel(thin, fmt=lambda level: f"{level:g}".replace("-", "−"), fontsize=7)
     if threshold is not None and ln_density.min() < threshold < peak:
         axes.contour(x, y, ln_density, [threshold], colors=theme.limit, linewidths=1.4, linestyles="dashed", zorder=2)
         axes.plot([], [], color=theme.limit, lw=1.4, ls="--", label=f"ln density = ${threshold:g}$ (limit)")

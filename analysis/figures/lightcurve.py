@@ -66,16 +66,18 @@ def figure_light_curve(warehouse: Warehouse, object_id: int, theme: Theme = LIGH
             say_empty(figure.add_subplot(), theme, "no rows: no u, v or g measurement counts")
             return figure
         widths = [1.5] + [1.0] * len(sequences)
-        figure.subplots_adjust(left=0.08, right=0.985, bottom=0.11, top=0.88, wspace=0.28, hspace=0.14)
+        figure.subplots_adjust(left=0.105, right=0.975, bottom=0.11, top=0.88, wspace=0.32, hspace=0.14)
         grid = figure.subplots(3, len(widths), sharex="col", squeeze=False, width_ratios=widths)
         for axes in grid.flat:
             axes.minorticks_off()
+            axes.ticklabel_format(useOffset=False)
         offset = math.floor(points[0].date_mjd / 100) * 100
         _draw_column(list(grid[:, 0]), points, [point.date_mjd - offset for point in points], theme)
         grid[2, 0].set_xlabel(f"MJD − {offset}  (d)")
         grid[0, 0].set_title("all nights")
         for band, axes in zip(_BANDS, grid[:, 0], strict=True):
             axes.set_ylabel(f"${band}$  (mag, AB)")
+            axes.yaxis.set_label_coords(-0.21, 0.5)
         for place, sequence_id in enumerate(sequences, start=1):
             _draw_sequence(list(grid[:, place]), points, sequence_id, pair, theme)
     return figure

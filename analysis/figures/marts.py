@@ -15,6 +15,7 @@ from matplotlib.transforms import AffineDeltaTransform
 from numpy.typing import NDArray
 from skysy.analysis.figures.style import Theme
 
+from skysy.errors import NotFound
 from skysy.store import Warehouse
 
 Reals = NDArray[np.float64]
@@ -38,12 +39,46 @@ _HEXAGONS = """
 """
 
 
+# Counted in tenths, so that the answer does not depend on the order of rows, as an approximate quantile's would.
+_BOUNDS = """
+    WITH tenths AS (
+        SELECT floor(10 * {axis}) AS tenth, count(*) AS n
+        FROM {relation}
+        WHERE isfinite({x}) AND isfinite({y})
+        GROUP BY ALL
+    ),
+    running AS (SELECT tenth, sum(n) OVER (ORDER BY tenth) AS n_upto, sum(n) OVER () AS n_all FROM tenths)
+    SELECT
+        min(tenth) FILTER (WHERE n_upto > 0.0005 * n_all) / 10,
+        (min(tenth) FILTER (WHERE n_upto >= 0.9995 * n_all) + 1) / 10
+    FROM running
+"""
+
+
 @dataclass(frozen=True)
 class Frame:
     """The part of a plane that is drawn, in the plane's units."""
 
     x: tuple[float, float]
     y: tuple[float, float]
+
+    def beyond(self, x: Reals, y: Reals) -> int:
+        """How many points lie outside; one that misses a coordinate lies nowhere."""
+        return int(np.sum((x < self.x[0]) | (x > self.x[1]) | (y < self.y[0]) | (y > self.y[1])))
+
+
+_NEEDED = ("sample", "cut_flow", "measurements", "colours", "rapid_variability", "density_score", "candidates")
+
+
+def require_build(warehouse: Warehouse) -> None:
+    """Raise NotFound where the tables that figures and report are made of have not been built."""
+    missing = [name for name in _NEEDED if not warehouse.columns("main", name)]
+    if not missing and warehouse.value("SELECT count(*) FROM meta.model"):
+        return
+    what = f"lacks {', '.join(missing)}" if 0 < len(missing) < len(_NEEDED) else "has not been built yet"
+    raise NotFound(
+        f"The warehouse {warehouse.settings.database} {what}.", "Nothing was written. Run `skysy build` first."
+    )
 
 
 def limit(warehouse: Warehouse, name: str) -> float | None:
@@ -75,16 +110,14 @@ def frame(
 
     Its edges are whole fifths, so that a few more stars leave a figure as it is. None without any point.
     """
-    row = warehouse.rows(
-        f"SELECT approx_quantile({x}, [0.0005, 0.9995]), approx_quantile({y}, [0.0005, 0.9995]) "
-        f"FROM {relation} WHERE isfinite({x}) AND isfinite({y})"
-    )[0]
-    if row[0] is None:
+    bounds = [warehouse.rows(_BOUNDS.format(relation=relation, x=x, y=y, axis=axis))[0] for axis in (x, y)]
+    if bounds[0][0] is None:
         return None
     given = list(points)
     edges = []
     for axis in (0, 1):
-        values = [*row[axis], *(value for point in given if (value := point[axis]) is not None)]
+        asked = [value for point in given if (value := point[axis]) is not None and math.isfinite(value)]
+        values = [*bounds[axis], *asked]
         edges.append((math.floor(5 * min(values) - 0.5) / 5, math.ceil(5 * max(values) + 0.5) / 5))
     return Frame(edges[0], edges[1])
 

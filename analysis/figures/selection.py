@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from skysy.analysis.figures.marts import Frame, arrays, draw_crowd, frame, has, limit
-from skysy.analysis.figures.style import LIGHT, Theme, canvas, legend_below, plain_counts, say_empty
+from skysy.analysis.figures.style import LIGHT, Theme, canvas, legend_below, plain_counts, say_beyond, say_empty
 
 from skysy.store import Warehouse
 
@@ -44,23 +44,24 @@ def figure_selection(warehouse: Warehouse, theme: Theme = LIGHT) -> Figure:
             mew=0.3,
             label=f"candidates ({len(candidates[_X]):,})",
         )
+        say_beyond(axes, theme, view.beyond(candidates[_X], candidates[_Y]))
         axes.invert_yaxis()
-        legend_below(figure, axes, columns=3)
+        legend_below(figure, axes, columns=4)
     return figure
 
 
 def _draw_cuts(axes: Axes, view: Frame, red: float | None, luminous: float | None, theme: Theme) -> None:
-    """The cuts as lines, and a veil over what they take; y still runs upwards here."""
+    """The cuts as lines, and a shade under what they take; y still runs upwards here."""
 
-    def veil(x: tuple[float, float], y: tuple[float, float]) -> None:
+    def shade(x: tuple[float, float], y: tuple[float, float], label: str) -> None:
         box = Rectangle((x[0], y[0]), x[1] - x[0], y[1] - y[0])
-        box.set(facecolor=theme.paper, edgecolor="none", alpha=0.55, zorder=2)
+        box.set(facecolor=theme.shade, edgecolor=theme.muted, lw=0.3, zorder=0, label=label)
         axes.add_patch(box)
 
     left = view.x[0] if red is None else red
     if red is not None:
-        veil((view.x[0], red), view.y)
+        shade((view.x[0], red), view.y, "not selected")
         axes.axvline(red, color=theme.limit, lw=1.1, ls="--", label=f"$(J-K_s)_0 > {red:g}$")
     if luminous is not None:
-        veil((left, view.x[1]), (luminous, view.y[1]))
+        shade((left, view.x[1]), (luminous, view.y[1]), "_" if red is not None else "not selected")
         axes.axhline(luminous, color=theme.limit, lw=1.1, ls=":", label=f"$M_J < {luminous:g}$")

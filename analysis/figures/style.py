@@ -21,6 +21,7 @@ class Theme:
     paper: str
     ink: str
     muted: str
+    shade: str
     crowd: tuple[str, str]
     limit: str
     candidate: str
@@ -37,6 +38,7 @@ LIGHT = Theme(
     paper="#ffffff",
     ink="#1a1d21",
     muted="#5b6470",
+    shade="#f8f1e8",
     crowd=("#e3e7ec", "#39424e"),
     limit="#b34700",
     candidate="#d55e00",
@@ -47,6 +49,7 @@ DARK = Theme(
     paper="#15181c",
     ink="#e6e8eb",
     muted="#9aa3ae",
+    shade="#221d17",
     crowd=("#2a3038", "#b9c2cd"),
     limit="#f0a04b",
     candidate="#f5a742",
@@ -93,6 +96,13 @@ def plain_counts(value: float, _: int | None) -> str:
 def legend_below(figure: Figure, axes: Axes, columns: int) -> None:
     """The legend of the axes under the figure, where it hides nothing."""
     figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=columns)
+
+
+def say_beyond(axes: Axes, theme: Theme, count: int) -> None:
+    """Say above the axes how many candidates they do not show."""
+    if count:
+        words = "candidate lies" if count == 1 else "candidates lie"
+        axes.set_title(f"{count:,} {words} beyond the frame", color=theme.muted)
 
 
 def say_empty(axes: Axes, theme: Theme, words: str) -> None:

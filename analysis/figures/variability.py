@@ -21,15 +21,17 @@ _FEWEST = 400
 
 _SMALLEST_SIGMA = 0.1
 _TICKS = (0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000)
-_STARS = """
+# Means of u are summed in whole 1e-9 mag, so that they do not depend on the order of rows.
+_STARS = f"""
     (SELECT
-        r.object_id, avg(m.mag_psf) AS u_mag,
-        log10(greatest(any_value(r.{column}), {smallest})) AS log_sigma
+        r.object_id,
+        CAST(sum(CAST(round(m.mag_psf * 1e9) AS HUGEINT)) AS DOUBLE) / count(*) / 1e9 AS u_mag,
+        log10(greatest(r.rapid_u_sigma, {_SMALLEST_SIGMA})) AS log_sigma,
+        log10(greatest(r.rapid_u_sigma_floored, {_SMALLEST_SIGMA})) AS log_floored
     FROM rapid_variability AS r
     SEMI JOIN sample AS s ON r.object_id = s.object_id
     JOIN measurements AS m ON r.object_id = m.object_id AND m.filter = 'u' AND m.sequence_id IS NOT NULL
-    WHERE r.{column} IS NOT NULL
-    GROUP BY r.object_id)
+    GROUP BY r.object_id, r.rapid_u_sigma, r.rapid_u_sigma_floored)
 """
 
 
@@ -38,14 +40,12 @@ def figure_variability(warehouse: Warehouse, theme: Theme = LIGHT) -> Figure:
 
     The lines are the empirical 95.5 and 99.7 percentiles of the sample in running bins of u: what serves as two
     and three sigma, because the archive's errors are smaller than the survey's reproducibility and the largest of
-    three pairs is no single Gaussian draw. Dots lie at or above rapid_u_sigma_min.
+    three pairs is no single Gaussian draw. Dots in both panels are the objects at or above rapid_u_sigma_min with
+    the archive's errors. Values below 0.1 are drawn at 0.1.
     """
     threshold = limit(warehouse, "rapid_u_sigma_min")
     floor_mag = limit(warehouse, "rapid_error_floor_mag")
-    raw, floored = (
-        _STARS.format(column=column, smallest=_SMALLEST_SIGMA) for column in ("rapid_u_sigma", "rapid_u_sigma_floored")
-    )
-    stars = arrays(warehouse, f"SELECT u_mag, log_sigma FROM {raw} ORDER BY ALL")
+    stars = arrays(warehouse, f"SELECT u_mag, log_sigma, log_floored FROM {_STARS} ORDER BY ALL")
     with canvas(theme, height_in=4.2) as figure:
         left, right = figure.subplots(1, 2, sharex=True, sharey=True)
         left.set_ylabel(r"rapid $\Delta u\,\sigma$")
@@ -61,11 +61,14 @@ def figure_variability(warehouse: Warehouse, theme: Theme = LIGHT) -> Figure:
                 say_empty(axes, theme, "no rows: no sample object\nhas a colour sequence")
             return figure
         view = _view(stars, threshold)
-        for axes, relation in ((left, raw), (right, floored)):
-            draw_crowd(axes, warehouse, relation, "u_mag", "log_sigma", view, theme, across=44, rows=26)
-            _draw_percentiles(axes, arrays(warehouse, f"SELECT u_mag, log_sigma FROM {relation} ORDER BY ALL"), theme)
+        for axes, column in ((left, "log_sigma"), (right, "log_floored")):
+            draw_crowd(axes, warehouse, _STARS, "u_mag", column, view, theme, across=44, rows=26)
+            _draw_percentiles(axes, stars["u_mag"], stars[column], theme)
+            if threshold is not None:
+                above = stars["log_sigma"] >= math.log10(threshold)
+                _draw_outliers(axes, stars["u_mag"][above], stars[column][above], theme)
         if threshold is not None:
-            _draw_outliers(left, stars, threshold, theme)
+            left.axhline(math.log10(threshold), color=theme.limit, ls=":", label=f"limit {threshold:g}")
         legend_below(figure, left, columns=4)
     return figure
 
@@ -93,22 +96,12 @@ def _view(stars: dict[str, Reals], threshold: float | None) -> Frame:
     return Frame(x, (math.log10(_SMALLEST_SIGMA), highest + 0.15))
 
 
-def _draw_percentiles(axes: Axes, stars: dict[str, Reals], theme: Theme) -> None:
-    centres, lines = running_percentiles(stars["u_mag"], stars["log_sigma"])
+def _draw_percentiles(axes: Axes, u_mag: Reals, values: Reals, theme: Theme) -> None:
+    centres, lines = running_percentiles(u_mag, values)
     for line, percentile, dashes in zip(lines, PERCENTILES, ("-", "--"), strict=True):
-        axes.plot(centres, line, color=theme.bands[0], ls=dashes, label=f"{percentile:g} % of the sample")
+        axes.plot(centres, line, color=theme.bands[0], ls=dashes, label=f"{percentile:g} % lie below")
 
 
-def _draw_outliers(axes: Axes, stars: dict[str, Reals], threshold: float, theme: Theme) -> None:
-    above = stars["log_sigma"] >= math.log10(threshold)
-    axes.plot(
-        stars["u_mag"][above],
-        stars["log_sigma"][above],
-        "o",
-        ms=4,
-        mfc=theme.candidate,
-        mec=theme.paper,
-        mew=0.4,
-        label=f"outliers ({int(above.sum()):,})",
-    )
-    axes.axhline(math.log10(threshold), color=theme.limit, ls=":", label=f"limit {threshold:g}")
+def _draw_outliers(axes: Axes, u_mag: Reals, values: Reals, theme: Theme) -> None:
+    label = f"outliers ({len(u_mag):,})"
+    axes.plot(u_mag, values, "o", ms=4, mfc=theme.candidate, mec=theme.paper, mew=0.4, label=label)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import math
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -45,7 +47,8 @@ def write_report(warehouse: Warehouse, path: Path, light_curves: int = 5) -> Rep
         part.write_text(page, encoding="utf-8")
         part.replace(path)
     except OSError as error:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
         raise UsageError(
             f"The report cannot be written to {path}: {error.strerror}.", "Name another file with --out FILE.html."
         ) from error
@@ -66,6 +69,7 @@ def render(facts: Facts, plates: list[Plate], light_curves: list[Plate]) -> str:
         style=Markup(_asset("page.css")),
         script=Markup(script),
         script_sha256=base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii"),
+        number=_number,
         fixed=_fixed,
         share=_share,
     )
@@ -76,9 +80,14 @@ def _asset(name: str) -> str:
     return files("skysy.analysis.report").joinpath(name).read_text(encoding="utf-8")
 
 
+def _number(value: float | None, decimals: int = 0) -> str:
+    """A number as text has it, thousands apart; a dash where there is none."""
+    return "–" if value is None or not math.isfinite(value) else f"{value:,.{decimals}f}"
+
+
 def _fixed(value: float | None, decimals: int) -> str:
-    """A number as tables show it; a dash where there is none."""
-    return "–" if value is None else f"{value:.{decimals}f}"
+    """A number as a table has it, to be sorted and copied; a dash where there is none."""
+    return "–" if value is None or not math.isfinite(value) else f"{value:.{decimals}f}"
 
 
 def _share(part: int, whole: int) -> str:

@@ -8,14 +8,28 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
+from skysy.analysis.figures import require_build
+
 from skysy.columns import from_comment
-from skysy.errors import NotFound
 from skysy.store import Warehouse
 
 MOST_FILES = 500
 """Files that the page lists; meta.chunk has them all."""
 
-_NEEDED = ("sample", "cut_flow", "density_score", "candidates")
+_MEASUREMENT_CUTS = {
+    "object_known": "the detection belongs to an object",
+    "clip_considered": "the survey weighed it for the mean, kept or clipped",
+    "mag_finite": "it has a magnitude",
+    "mag_range": "the magnitude is possible",
+    "error_finite": "it has an error",
+    "error_range": "the error is possible",
+    "flags": "no serious source flag",
+    "nimaflags": "few flagged pixels",
+    "image_known": "its exposure is in the table of images",
+    "image_type": "the exposure is of a survey that counts",
+    "night_known": "the exposure has a night",
+    "one_per_image": "one detection per object and exposure",
+}
 
 
 @dataclass(frozen=True)
@@ -53,8 +67,8 @@ class Candidate:
 
     rank: int
     object_id: int
-    raj2000: float
-    dej2000: float
+    raj2000: float | None
+    dej2000: float | None
     j_m: float | None
     abs_j_mag: float | None
     jk0_mag: float | None
@@ -68,9 +82,16 @@ class Candidate:
     known_type: str | None
 
     @property
-    def position(self) -> str:
+    def position(self) -> str | None:
         """RA and Dec in degrees, for the addresses of other services; to 0.04 arcsec."""
+        if self.raj2000 is None or self.dej2000 is None:
+            return None
         return quote(f"{self.raj2000:.5f} {self.dej2000:+.5f}")
+
+    @property
+    def reasons(self) -> list[str]:
+        """The reason, a part for each criterion."""
+        return self.reason.split("; ")
 
 
 @dataclass(frozen=True)
@@ -119,17 +140,12 @@ class Facts:
 
 def read_facts(warehouse: Warehouse) -> Facts:
     """The facts of a warehouse; raises NotFound where its tables have not been built."""
-    missing = [name for name in _NEEDED if not warehouse.columns("main", name)]
-    if missing or not warehouse.value("SELECT count(*) FROM meta.model"):
-        raise NotFound(
-            f"The warehouse {warehouse.settings.database} has no {' and no '.join(missing) or 'build'} yet.",
-            "Nothing was written. Run `skysy build` first.",
-        )
+    require_build(warehouse)
     lost, listed, in_catalogue = _known_lost(warehouse)
     return Facts(
         headline=_headline(warehouse),
         cuts=_flow(warehouse, "cut_flow", _sentences(warehouse), lost),
-        measurement_cuts=_flow(warehouse, "measurement_flow", {}, {}),
+        measurement_cuts=_flow(warehouse, "measurement_flow", _MEASUREMENT_CUTS, {}),
         known_listed=listed,
         known_in_catalogue=in_catalogue,
         candidates=_candidates(warehouse),

@@ -56,8 +56,9 @@
   for (const heading of table.tHead.querySelectorAll("th[data-sort]")) {
     const button = document.createElement("button");
     button.type = "button";
-    button.append(...heading.childNodes);
-    heading.append(button);
+    const name = heading.querySelector("span");
+    button.append(...name.childNodes);
+    name.replaceWith(button);
     button.addEventListener("click", () => {
       const up = heading.getAttribute("aria-sort") !== "ascending";
       for (const other of table.tHead.querySelectorAll("[aria-sort]")) other.removeAttribute("aria-sort");
@@ -72,7 +73,7 @@
   }
 
   const controls = document.getElementById("controls");
-  controls.hidden = false;
+  controls.hidden = document.getElementById("sorts").hidden = false;
   controls.addEventListener("submit", (event) => event.preventDefault());
   for (const control of [words, criteria, unknown]) control.addEventListener("input", draw);
   everything.addEventListener("click", showEverything);

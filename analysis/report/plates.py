@@ -5,11 +5,10 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable
 from dataclasses import dataclass
-from io import BytesIO
 
 from matplotlib.figure import Figure
 from skysy.analysis import figures
-from skysy.analysis.figures import DARK, DPI, LIGHT, Theme
+from skysy.analysis.figures import DARK, LIGHT, Theme
 from skysy.analysis.report.facts import Candidate, Facts
 
 from skysy.store import Warehouse
@@ -42,8 +41,9 @@ def sample_plates(warehouse: Warehouse, facts: Facts) -> list[Plate]:
             "Density plot of the colour J−Ks against absolute J magnitude, bright stars at the top. Lines mark the "
             f"cuts at {red} and {luminous}; the {numbers.candidates:,} candidates lie to the right and above.",
             "Figure 1. Selection of luminous red objects.",
-            f"The lines are the cuts: J−Ks, corrected for reddening, above {red}, and absolute J magnitude, not "
-            f"corrected for extinction, below {luminous}. What they take lies under a veil.",
+            "All objects loaded, counted in hexagons, and the two cuts that set the sample apart: J−Ks, corrected for "
+            f"reddening, above {red} mag, and absolute J magnitude, not corrected for extinction, below {luminous} mag. "
+            "Bright stars are at the top. Dots are the candidates.",
         ),
         _plate(
             "figure-2",
@@ -51,9 +51,10 @@ def sample_plates(warehouse: Warehouse, facts: Facts) -> list[Plate]:
             f"Density plot of u−g against u−v for {numbers.with_colours:,} objects, with contours of ln density. The "
             f"candidates lie outside the contour {rare}, or inside it if they vary.",
             "Figure 2. Colours of the sample.",
-            "Mean nightly colours, not corrected for reddening. Contours: ln of the kernel density; the dashed one, "
-            f"{rare}, is the limit of colour outliers. Candidates are coloured by rapid Δu σ, hollow where they have "
-            "no colour sequence; the bar marks the limit. Diamonds are known objects.",
+            f"Mean nightly colours of {numbers.with_colours:,} objects, not corrected for reddening. Contours: ln of the "
+            f"kernel density per mag²; the dashed one, {rare}, is the limit of colour outliers. Candidates are coloured "
+            "by rapid Δu σ, hollow where they have no colour sequence; the mark on the bar is the limit. Diamonds are "
+            f"known objects.{_without_colours(facts)}",
         ),
         _plate(
             "figure-4",
@@ -61,9 +62,10 @@ def sample_plates(warehouse: Warehouse, facts: Facts) -> list[Plate]:
             "Two density plots of rapid Δu σ against mean u, with the archive's errors and with an error floor, each "
             f"with lines of the 95.5 and 99.7 percentiles. Outliers lie at or above {rapid} in the first.",
             "Figure 4. Rapid variability against brightness.",
-            "The largest change of u within a colour sequence, in units of its error. The lines are the empirical "
-            "95.5 and 99.7 percentiles of the sample in running bins of u, its effective two and three sigma. Dots "
-            f"lie at or above the limit, {rapid}.",
+            "The largest |Δu| of two exposures within a colour sequence, in units of its error √(σ₁² + σ₂²). Lines: "
+            "95.5 and 99.7 % of the sample lie below, its effective two and three sigma, in running bins of a twentieth "
+            f"of the objects, 400 at least. Dots: the outliers, at or above {rapid} with the archive’s errors; the right "
+            "panel shows the same objects. Values below 0.1 are drawn at 0.1.",
         ),
     ]
 
@@ -79,6 +81,14 @@ def _limit(facts: Facts, name: str) -> str:
     return "an unknown limit" if value is None else f"{float(value):g}".replace("-", "−")
 
 
+def _without_colours(facts: Facts) -> str:
+    """What figure 2 cannot show."""
+    missing = sum(candidate.ug_mag is None or candidate.uv_mag is None for candidate in facts.candidates)
+    if not missing:
+        return ""
+    return f" {missing:,} {'candidate lacks' if missing == 1 else 'candidates lack'} a colour and cannot be shown."
+
+
 def _light_curve(warehouse: Warehouse, candidate: Candidate) -> Plate:
     object_id = candidate.object_id
     known = f", {candidate.known_name}" if candidate.known_name else ""
@@ -86,7 +96,7 @@ def _light_curve(warehouse: Warehouse, candidate: Candidate) -> Plate:
         f"object-{object_id}",
         lambda theme: figures.figure_light_curve(warehouse, object_id, theme),
         f"Light curve of object {object_id} in u, v and g: all nights, and minutes within its colour sequences.",
-        f"Figure 6. Rank {candidate.rank}: object {object_id}{known}.",
+        f"Rank {candidate.rank}: object {object_id}{known}.",
         f"{candidate.reason[:1].upper()}{candidate.reason[1:]}.",
     )
 
@@ -100,6 +110,4 @@ def _plate(anchor: str, draw: Callable[[Theme], Figure], alt: str, title: str, c
 
 
 def _address(figure: Figure) -> str:
-    picture = BytesIO()
-    figure.savefig(picture, format="png", dpi=DPI, facecolor=figure.get_facecolor())
-    return "data:image/png;base64," + base64.b64encode(picture.getvalue()).decode("ascii")
+    return "data:image/png;base64," + base64.b64encode(figures.picture(figure)).decode("ascii")
