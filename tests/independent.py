@@ -224,7 +224,7 @@ def sequences(
     """image_id -> sequence_id of every exposure that belongs to a Main Survey colour sequence.
 
     Exposures of one field in order of time, broken (1) after a pause, (2) at a u directly after a v, (3) at a u
-    directly before v and g unless it is directly after v i z, (4) after ten exposures; groups without u are dropped. The id is the first
+    directly before v and g (unless it is directly after v i z and no v g r u v i follows), (4) after ten exposures; groups without u are dropped. The id is the first
     exposure's. "Directly" is within `adjacent_min` minutes from start to start; exposures longer than
     `exp_time_max_s` seconds do not take part.
     """
@@ -250,7 +250,11 @@ def sequences(
                 after_v = bands[place - 1] == "v" and directly[place]
                 before_vg = bands[place + 1 : place + 3] == ["v", "g"] and all(directly[place + 1 : place + 3])
                 third_u = bands[max(place - 3, 0) : place] == ["v", "i", "z"]
+                third_u = third_u and directly[place]
                 third_u = third_u and (exposure[0] - exposures[place - 3][0]) * 1440.0 <= 3 * adjacent_min
+                if bands[place + 1 : place + 7] == list("vgruvi"):
+                    anew = (exposures[place + 6][0] - exposure[0]) * 1440.0 <= 6 * adjacent_min
+                    third_u = third_u and not anew
                 begins = after_v or (before_vg and not third_u)
             if begins or len(groups[-1]) == exposures_max:
                 groups.append([])
@@ -422,8 +426,9 @@ def worst(ours: ArrayLike, theirs: ArrayLike) -> float:
     return float(differences.max()) if differences.size else 0.0
 
 
-def _printed(value: Any, places: int) -> float | None:
-    return None if value is None else float(decimals(value, places))
+def _single(value: Any) -> float | None:
+    """A value as a 32-bit float holds it."""
+    return None if value is None else float(np.float32(value))
 
 
 def catalogue(
@@ -435,7 +440,7 @@ def catalogue(
 ) -> dict[int, Star]:
     """Stars by object_id from the raw rows of five tables, joined by key in dictionaries.
 
-    REAL columns mean the decimals that archives print: distances on the sky 5, stellarity 6, E(B-V) 4.
+    Distances on the sky and stellarity are 32-bit floats; E(B-V) means the four decimals that archives print.
     """
     psc = {row["pts_key"]: row for row in twomass}
     gaia_ids = {row["source_id"] for row in gaia}
@@ -450,11 +455,11 @@ def catalogue(
             gaia=row["gaia_dr2_id1"] in gaia_ids,
             allwise=row["allwise_cntr"] in wise_ids,
             distance=bool(far),
-            twomass_dist=_printed(row["twomass_dist"], 5),
-            gaia_dist=_printed(row["gaia_dr2_dist1"], 5),
-            allwise_dist=_printed(row["allwise_dist"], 5),
-            prox=_printed(row["prox"], 5),
-            class_star=_printed(row["class_star"], 6),
+            twomass_dist=_single(row["twomass_dist"]),
+            gaia_dist=_single(row["gaia_dr2_dist1"]),
+            allwise_dist=_single(row["allwise_dist"]),
+            prox=_single(row["prox"]),
+            class_star=_single(row["class_star"]),
             ebmv_sfd=row["ebmv_sfd"],
             **{name: row[name] for name in ("flags_psf", "nch_max", "u_ngood", "v_ngood", "g_ngood")},
             **{name: near.get(name) for name in ("ph_qual", "cc_flg", "gal_contam", "ext_key", "j_m", "k_m")},

@@ -56,19 +56,21 @@ BOUNDARIES: list[tuple[dict[str, Any], dict[str, bool | None]]] = [
     ({"j_m": d("9.052"), "k_m": d("8.200"), "ebmv_sfd": 0.0048}, {}),  # 0.852 - 0.0019824 = 0.8500176
     ({"j_m": d("9.052"), "k_m": d("8.200"), "ebmv_sfd": 0.0049}, {"jk0": F}),  # 0.852 - 0.0020237 = 0.8499763
     ({"j_m": d("9.052"), "k_m": d("8.200"), "ebmv_sfd": None}, {"jk0": N}),
+    ({"j_m": d("9.089"), "k_m": d("7.000"), "ebmv_sfd": 3.0}, {"jk0": F}),  # 2.089 - 1.239 = 0.850, in doubles 0.8500000000000001
     ({"j_m": d("13.999"), "k_m": d("12.9"), "r_est": 9000.0}, {}),
     ({"j_m": d("14.000"), "k_m": d("12.9"), "r_est": 9000.0}, {"j": F}),
     ({"j_m": None}, {"jk": N, "j": N, "jk0": N, "abs_j": N}),
     ({"k_m": None}, {"jk": N, "jk0": N}),
     ({"prox": 6.0}, {"prox": F}),
     ({"prox": 6.001}, {}),
+    ({"prox": 6.000003}, {}),
     ({"prox": None}, {"prox": N}),
     ({"twomass_dist": 2.0}, {"twomass": F}),
-    ({"twomass_dist": 1.999}, {}),
+    ({"twomass_dist": 1.999997}, {}),
     ({"gaia_dr2_dist1": 2.0}, {"gaia": F}),
-    ({"gaia_dr2_dist1": 1.999}, {}),
+    ({"gaia_dr2_dist1": 1.999997}, {}),
     ({"allwise_dist": 3.0}, {"allwise": F}),
-    ({"allwise_dist": 2.999}, {}),
+    ({"allwise_dist": 2.999997}, {}),
     ({"allwise_dist": None}, {"allwise": N}),
     ({"ext_key": 0}, {}),
     ({"ext_key": 7}, {"ext_key": F}),
@@ -78,7 +80,7 @@ BOUNDARIES: list[tuple[dict[str, Any], dict[str, bool | None]]] = [
     ({"cc_flg": None}, {"cc_flg": N}),
     ({"gal_contam": 1}, {"gal_contam": F}),
     ({"class_star": 0.9}, {"class_star": F}),
-    ({"class_star": 0.9001}, {}),
+    ({"class_star": 0.9000004}, {}),
     ({"class_star": None}, {"class_star": N}),
     ({"flags_psf": 32}, {"flags_psf": F}),
     ({"nch_max": 2}, {"nch_max": F}),
@@ -115,6 +117,29 @@ def test_the_independent_cuts_know_the_same_boundaries() -> None:
     for changes, others in BOUNDARIES:
         [star] = expected(red_giant(1000, **changes)).values()
         assert star == {**dict.fromkeys(CUTS, True), **others}, changes
+
+
+def test_a_value_printed_like_the_limit_is_the_limit_whatever_its_nearest_float(laboratory: Laboratory) -> None:
+    """0.98 as a 32-bit float is 0.98000002: it is not beyond a limit of 0.98."""
+    tables = together(red_giant(10, class_star=0.98), red_giant(20, class_star=0.980001))
+    with laboratory.under("class_star_min=0.98"):
+        found = answers(laboratory, tables)
+    assert [found[star]["class_star"] for star in (10, 20)] == [False, True]
+
+
+def test_of_two_rows_of_one_object_the_same_is_kept_whatever_their_order(laboratory: Laboratory) -> None:
+    """Rows that differ in one column only, whichever it is."""
+    whole = red_giant(10)
+    for table, name, other in (
+        ("dr2.master", "class_star", 0.5),
+        ("dr2.master", "ebmv_sfd", 4.0),
+        ("dr2.master", "u_ngood", 0),
+        ("dr2.master", "twomass_dist", 9.0),
+        ("ext.twomass_psc", "cc_flg", "00d"),
+    ):
+        pair = [dict(whole[table][0]), {**whole[table][0], name: other}]
+        kept = [answers(laboratory, {**whole, table: rows}) for rows in (pair, pair[::-1])]
+        assert kept[0] == kept[1], (table, name)
 
 
 def test_distances_that_count_as_converged_are_a_parameter(laboratory: Laboratory) -> None:

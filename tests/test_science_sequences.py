@@ -62,7 +62,11 @@ SHAPES: dict[str, tuple[list[Row], list[str]]] = {
     ),
     "broken off after the z and begun anew": (
         visit(1, "uvgruviz" + COLOUR_SEQUENCE),
-        [COLOUR_SEQUENCE, "gruvizuv"],
+        ["uvgruviz", COLOUR_SEQUENCE],
+    ),
+    "broken off after the z and begun anew after five minutes": (
+        visit(1, "uvgruviz") + visit(11, COLOUR_SEQUENCE, 14 + 5),
+        ["uvgruviz", COLOUR_SEQUENCE],
     ),
     "pairs in i and z before it, with a pause": (visit(1, "iziz") + visit(11, COLOUR_SEQUENCE, 40), [COLOUR_SEQUENCE]),
     "pairs in g and r alone": (visit(1, "grgr"), []),

@@ -187,6 +187,17 @@ def test_of_several_rows_in_one_exposure_the_best_one_counts(laboratory: Laborat
     assert kept == {7: 15.0, 8: 15.1, 9: 15.1, 10: 15.0}
 
 
+def test_of_rows_that_differ_in_their_filter_alone_the_same_is_kept_whatever_their_order(
+    laboratory: Laboratory,
+) -> None:
+    rows = [detection(7, IMAGES[0], 15.0, 0.01), detection(7, IMAGES[0], 15.0, 0.01, filter="g")]
+    kept = []
+    for some in (rows, rows[::-1]):
+        laboratory.put({"dr2.images": IMAGES, "dr2.photometry": some})
+        kept.append([row["filter"] for row in laboratory.rows("FROM measurements")])
+    assert kept[0] == kept[1]
+
+
 def test_of_equal_pairs_the_earlier_first_then_the_earlier_second_exposure_is_named(
     laboratory: Laboratory,
 ) -> None:

@@ -5,19 +5,20 @@
 -- inputs: int_selection__matched
 -- source: Lucy 2021, ADQL and slide "building a sample of luminous red objects"
 -- nulls:  TRUE = passes, FALSE = fails, NULL = the value that it would be made on is missing; NULL does not pass
--- rule:   all limits are strict; the order of the columns is the order of cut_flow
+-- rule:   all limits are strict. A value that the archive keeps as a 32-bit float is compared with the limit as one, so that a value
+--         printed like the limit is equal to it. The order of the columns is the order of cut_flow
 
 SELECT
     CAST(object_id AS BIGINT) AS object_id,                                                                          -- survey object {meta.id;meta.main}
-    CAST(CASE WHEN pts_key IS NOT NULL THEN twomass_dist < getvariable('twomass_dist_arcsec_max') END AS BOOLEAN) AS twomass_match, -- a 2MASS source lies within the radius
-    CAST(CASE WHEN source_id IS NOT NULL THEN gaia_dist1 < getvariable('gaia_dist_arcsec_max') END AS BOOLEAN) AS gaia_match,       -- a Gaia source lies within the radius
-    CAST(CASE WHEN cntr IS NOT NULL THEN allwise_dist < getvariable('allwise_dist_arcsec_max') END AS BOOLEAN) AS allwise_match,    -- an AllWISE source lies within the radius
-    CAST(prox > getvariable('prox_arcsec_min') AS BOOLEAN) AS isolated,                                              -- no other survey source is near
+    CAST(CASE WHEN pts_key IS NOT NULL THEN twomass_dist < CAST(getvariable('twomass_dist_arcsec_max') AS FLOAT) END AS BOOLEAN) AS twomass_match, -- a 2MASS source lies within the radius
+    CAST(CASE WHEN source_id IS NOT NULL THEN gaia_dist1 < CAST(getvariable('gaia_dist_arcsec_max') AS FLOAT) END AS BOOLEAN) AS gaia_match,       -- a Gaia source lies within the radius
+    CAST(CASE WHEN cntr IS NOT NULL THEN allwise_dist < CAST(getvariable('allwise_dist_arcsec_max') AS FLOAT) END AS BOOLEAN) AS allwise_match,    -- an AllWISE source lies within the radius
+    CAST(prox > CAST(getvariable('prox_arcsec_min') AS FLOAT) AS BOOLEAN) AS isolated,                                              -- no other survey source is near
     CAST(ph_qual = getvariable('ph_qual_allowed') AS BOOLEAN) AS ph_qual_aaa,                                        -- 2MASS measured J, H and Ks well
     CAST(gal_contam = getvariable('gal_contam_allowed') AS BOOLEAN) AS gal_contam_none,                              -- no extended source contaminates the 2MASS photometry
     CAST(CASE WHEN pts_key IS NOT NULL THEN ext_key IS NULL END AS BOOLEAN) AS not_extended,                         -- 2MASS sees no extended source here
     CAST(cc_flg = getvariable('cc_flg_allowed') AS BOOLEAN) AS cc_flg_clean,                                         -- no 2MASS artefact or confusion in J, H or Ks
-    CAST(class_star > getvariable('class_star_min') AS BOOLEAN) AS class_star,                                       -- it looks like a star
+    CAST(class_star > CAST(getvariable('class_star_min') AS FLOAT) AS BOOLEAN) AS class_star,                                       -- it looks like a star
     CAST(flags_psf = getvariable('flags_psf_allowed') AS BOOLEAN) AS flags_psf_clean,                                -- no neighbour biases the PSF photometry
     CAST(u_ngood >= getvariable('ngood_min') AS BOOLEAN) AS u_observed,                                              -- observed well in u
     CAST(v_ngood >= getvariable('ngood_min') AS BOOLEAN) AS v_observed,                                              -- observed well in v

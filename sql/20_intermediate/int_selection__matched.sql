@@ -5,7 +5,7 @@
 -- inputs: stg_survey__master, stg_twomass__psc, stg_gaia__source, stg_allwise__source, stg_distance__geometric
 -- source: joins of the ADQL in Lucy 2021; (J-Ks)0 and M_J as recovered from the published values of 80 objects
 -- nulls:  left joins: a neighbour that is not there, or whose row was not loaded, leaves its columns NULL
--- rule:   jk_mag is exact (DECIMAL); jk0_mag and abs_j_mag are DOUBLE. M_J carries no extinction correction
+-- rule:   jk_mag is exact (DECIMAL), jk0_mag the DOUBLE nearest to the exact decimal number. M_J carries no extinction correction
 
 WITH matched AS (
     SELECT
@@ -27,7 +27,7 @@ SELECT
     CAST(dej2000 AS DOUBLE) AS dej2000,                         -- mean declination, ICRS [deg] {pos.eq.dec;meta.main}
     CAST(glon AS DOUBLE) AS glon,                               -- Galactic longitude [deg] {pos.galactic.lon}
     CAST(glat AS DOUBLE) AS glat,                               -- Galactic latitude [deg] {pos.galactic.lat}
-    CAST(class_star AS DOUBLE) AS class_star,                   -- greatest stellarity of all detections, 0 to 1 {src.class.starGalaxy}
+    CAST(class_star AS FLOAT) AS class_star,                     -- greatest stellarity of all detections, 0 to 1 {src.class.starGalaxy}
     CAST(flags_psf AS INTEGER) AS flags_psf,                    -- filters whose PSF magnitude neighbours bias, bit mask {meta.code}
     CAST(nch_max AS INTEGER) AS nch_max,                        -- greatest number of child detections merged in any filter {meta.number}
     CAST(u_ngood AS INTEGER) AS u_ngood,                        -- good u observations {meta.number}
@@ -37,15 +37,15 @@ SELECT
     CAST(v_psf AS DOUBLE) AS v_psf,                             -- mean v PSF magnitude, AB [mag] {phot.mag;em.opt.U}
     CAST(g_psf AS DOUBLE) AS g_psf,                             -- mean g PSF magnitude, AB [mag] {phot.mag;em.opt.B}
     CAST(ebmv_sfd AS DOUBLE) AS ebmv_sfd,                       -- E(B-V) of Schlegel et al. 1998 [mag] {phot.color.excess}
-    CAST(prox AS DOUBLE) AS prox,                               -- distance to the next survey source; 15 = none within 15 [arcsec] {pos.angDistance}
+    CAST(prox AS FLOAT) AS prox,                                 -- distance to the next survey source; 15 = none within 15 [arcsec] {pos.angDistance}
     CAST(twomass_key AS BIGINT) AS twomass_key,                 -- nearest 2MASS source that the survey names {meta.id.cross}
-    CAST(twomass_dist AS DOUBLE) AS twomass_dist,               -- its distance [arcsec] {pos.angDistance}
+    CAST(twomass_dist AS FLOAT) AS twomass_dist,                 -- its distance [arcsec] {pos.angDistance}
     CAST(pts_key AS BIGINT) AS pts_key,                         -- the same, NULL where its row is not in the warehouse {meta.id.cross}
     CAST(gaia_id1 AS BIGINT) AS gaia_id1,                       -- nearest Gaia source that the survey names {meta.id.cross}
-    CAST(gaia_dist1 AS DOUBLE) AS gaia_dist1,                   -- its distance [arcsec] {pos.angDistance}
+    CAST(gaia_dist1 AS FLOAT) AS gaia_dist1,                     -- its distance [arcsec] {pos.angDistance}
     CAST(source_id AS BIGINT) AS source_id,                     -- the same, NULL where its row is not in the warehouse {meta.id.cross}
     CAST(allwise_cntr AS BIGINT) AS allwise_cntr,               -- nearest AllWISE source that the survey names {meta.id.cross}
-    CAST(allwise_dist AS DOUBLE) AS allwise_dist,               -- its distance [arcsec] {pos.angDistance}
+    CAST(allwise_dist AS FLOAT) AS allwise_dist,                 -- its distance [arcsec] {pos.angDistance}
     CAST(cntr AS BIGINT) AS cntr,                               -- the same, NULL where its row is not in the warehouse {meta.id.cross}
     CAST(j_m AS DECIMAL(6, 3)) AS j_m,                          -- J magnitude, Vega [mag] {phot.mag;em.IR.J}
     CAST(h_m AS DECIMAL(6, 3)) AS h_m,                          -- H magnitude, Vega [mag] {phot.mag;em.IR.H}
@@ -66,6 +66,6 @@ SELECT
     CAST(r_est AS DOUBLE) AS r_est,                             -- estimated distance [pc] {pos.distance}
     CAST(r_lo AS DOUBLE) AS r_lo,                               -- lower bound of its 68 % interval [pc] {pos.distance;stat.min}
     CAST(r_hi AS DOUBLE) AS r_hi,                               -- upper bound of its 68 % interval [pc] {pos.distance;stat.max}
-    CAST(CAST(j_m - k_m AS DOUBLE) - getvariable('extinction_jk') * ebmv_sfd AS DOUBLE) AS jk0_mag, -- J - Ks corrected for reddening [mag] {phot.color;em.IR.J;em.IR.K}
+    CAST(CAST(j_m - k_m AS DECIMAL(12, 7)) - getvariable('extinction_jk') * CAST(ebmv_sfd AS DECIMAL(9, 4)) AS DOUBLE) AS jk0_mag, -- J - Ks corrected for reddening [mag] {phot.color;em.IR.J;em.IR.K}
     CAST(CASE WHEN r_est > 0 THEN CAST(j_m AS DOUBLE) - 5 * log10(r_est / 10) END AS DOUBLE) AS abs_j_mag -- absolute J magnitude, no extinction correction [mag] {phys.magAbs;em.IR.J}
 FROM matched

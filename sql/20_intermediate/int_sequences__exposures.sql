@@ -9,7 +9,8 @@
 --         (1) after a pause longer than sequence_gap_min_max,
 --         (2) at a u that directly follows a v: inside a sequence u follows r or z, so this one is the next sequence's first,
 --         (3) at a u that v and g directly follow: only a sequence's first u is followed so (it was broken off and begun anew);
---             but not where v, i and z came directly before: that is the third u, and the g is another visit's,
+--             but not where v, i and z came directly before: that is the third u, and the g is another visit's, unless the
+--             whole beginning v g r u v i directly follows,
 --         (4) after sequence_exposures_max exposures: what follows without a pause is another visit.
 --         Time alone decides, never the date or the night, so a sequence may run across 0 h UT. A sequence cut short keeps
 --         the exposures that it has; groups without any u exposure (pairs in g, r or i, z) are no colour sequences.
@@ -31,6 +32,9 @@ with_neighbours AS (
         (date - lag(date) OVER in_field) * 1440 AS since_previous_min,
         lag(filter, 3) OVER in_field || lag(filter, 2) OVER in_field || lag(filter, 1) OVER in_field AS previous_three,
         (date - lag(date, 3) OVER in_field) * 1440 AS since_third_previous_min,
+        lead(filter, 1) OVER in_field || lead(filter, 2) OVER in_field || lead(filter, 3) OVER in_field
+            || lead(filter, 4) OVER in_field || lead(filter, 5) OVER in_field || lead(filter, 6) OVER in_field AS next_six,
+        (lead(date, 6) OVER in_field - date) * 1440 AS to_sixth_next_min,
         lead(filter, 1) OVER in_field AS next_filter,
         lead(filter, 2) OVER in_field AS second_next_filter,
         (lead(date, 1) OVER in_field - date) * 1440 AS to_next_min,
@@ -53,7 +57,12 @@ with_starts AS (
             AND to_next_min <= getvariable('sequence_adjacent_min_max')
             AND next_to_second_min <= getvariable('sequence_adjacent_min_max')
             AND NOT coalesce(
-                previous_three = 'viz' AND since_third_previous_min <= 3 * getvariable('sequence_adjacent_min_max'), FALSE
+                previous_three = 'viz'
+                AND since_previous_min <= getvariable('sequence_adjacent_min_max')
+                AND since_third_previous_min <= 3 * getvariable('sequence_adjacent_min_max')
+                AND NOT coalesce(
+                    next_six = 'vgruvi' AND to_sixth_next_min <= 6 * getvariable('sequence_adjacent_min_max'), FALSE
+                ), FALSE
             ), FALSE
         ) AS is_start
     FROM with_neighbours

@@ -52,12 +52,12 @@ worded AS (
     SELECT
         *,
         CASE WHEN is_colour_outlier THEN format(
-            'rare colours: u-g {:.3f}, u-v {:.3f}, ln density {:.3f} (limit {:.3f}), rarer than {:.2f} % of the sample',
-            ug_mag, uv_mag, ln_density, CAST(getvariable('density_ln_max') AS DOUBLE), 100 * (1 - density_fraction)
+            'rare colours: u-g {:.3f}, u-v {:.3f}, ln density {:.3f} (limit {:.3f}), {:.2g} % of the scored sample as rare or rarer',
+            ug_mag, uv_mag, ln_density, CAST(getvariable('density_ln_max') AS DOUBLE), 100 * density_fraction
         ) END AS colour_reason,
         CASE WHEN is_variability_outlier THEN format(
-            'rapid change: u differs by {:.3f} mag within one sequence, {:.2f} sigma (limit {:.2f}), {:.2f} sigma with the error floor',
-            delta_u_mag, rapid_u_sigma, CAST(getvariable('rapid_u_sigma_min') AS DOUBLE), rapid_u_sigma_floored
+            'rapid change: {} differs by {:.3f} mag within one sequence, {:.2f} sigma (limit {:.2f}), {:.2f} sigma with the error floor',
+            getvariable('rapid_filter'), delta_u_mag, rapid_u_sigma, CAST(getvariable('rapid_u_sigma_min') AS DOUBLE), rapid_u_sigma_floored
         ) END AS variability_reason
     FROM outliers
 )

@@ -41,7 +41,7 @@ one_per_image AS (
     SEMI JOIN crowded AS k ON c.object_id = k.object_id AND c.image_id = k.image_id
     QUALIFY row_number() OVER (
         PARTITION BY c.object_id, c.image_id
-        ORDER BY c.used_in_clip DESC, c.e_mag_psf, c.mag_psf, c.ccd, c.flags, c.nimaflags, c.chunk_id
+        ORDER BY c.used_in_clip DESC, c.e_mag_psf, c.mag_psf, c.ccd, c.flags, c.nimaflags, c.filter, c.chunk_id
     ) = 1
 ),
 

@@ -8,8 +8,7 @@
 -- nulls:  a key and its distance are NULL where the survey found no neighbour within 15 arcsec; prox is 15 where there is
 --         no other source within 15 arcsec
 -- rule:   a row that came twice (borders of tiles, repeated parts) is kept once, the first in the order given below;
---         REAL distances are rounded to 5 decimals, stellarity and E(B-V) to the decimals that the archive prints (6 and 4),
---         so that cuts are made on the printed number and not on its nearest binary one
+--         E(B-V) is rounded to the four decimals that the archive prints, so that (J-Ks)0 is made of the printed number
 
 SELECT
     CAST(object_id AS BIGINT) AS object_id,                                 -- global unique object id of the survey {meta.id;meta.main}
@@ -17,7 +16,7 @@ SELECT
     CAST(dej2000 AS DOUBLE) AS dej2000,                                     -- mean declination, ICRS [deg] {pos.eq.dec;meta.main}
     CAST(glon AS DOUBLE) AS glon,                                           -- Galactic longitude [deg] {pos.galactic.lon}
     CAST(glat AS DOUBLE) AS glat,                                           -- Galactic latitude [deg] {pos.galactic.lat}
-    CAST(round(CAST(class_star AS DOUBLE), 6) AS DOUBLE) AS class_star,     -- greatest stellarity of all detections, 0 to 1 {src.class.starGalaxy}
+    CAST(class_star AS FLOAT) AS class_star,                                 -- greatest stellarity of all detections, 0 to 1 {src.class.starGalaxy}
     CAST(flags_psf AS INTEGER) AS flags_psf,                                -- filters whose PSF magnitude neighbours bias by more than 1 %, bit mask {meta.code}
     CAST(nch_max AS INTEGER) AS nch_max,                                    -- greatest number of child detections merged in any filter {meta.number}
     CAST(u_ngood AS INTEGER) AS u_ngood,                                    -- good u observations {meta.number}
@@ -33,16 +32,19 @@ SELECT
     CAST(g_psf AS DOUBLE) AS g_psf,                                         -- mean g PSF magnitude, AB [mag] {phot.mag;em.opt.B}
     CAST(e_g_psf AS DOUBLE) AS e_g_psf,                                     -- its error [mag] {stat.error;phot.mag;em.opt.B}
     CAST(round(CAST(ebmv_sfd AS DOUBLE), 4) AS DOUBLE) AS ebmv_sfd,         -- E(B-V) of Schlegel et al. 1998 [mag] {phot.color.excess}
-    CAST(round(CAST(prox AS DOUBLE), 5) AS DOUBLE) AS prox,                 -- distance to the next survey source; 15 = none within 15 [arcsec] {pos.angDistance}
+    CAST(prox AS FLOAT) AS prox,                                                 -- distance to the next survey source; 15 = none within 15 [arcsec] {pos.angDistance}
     CAST(twomass_key AS BIGINT) AS twomass_key,                             -- pts_key of the nearest 2MASS PSC source {meta.id.cross}
-    CAST(round(CAST(twomass_dist AS DOUBLE), 5) AS DOUBLE) AS twomass_dist, -- its distance [arcsec] {pos.angDistance}
+    CAST(twomass_dist AS FLOAT) AS twomass_dist,                                 -- its distance [arcsec] {pos.angDistance}
     CAST(allwise_cntr AS BIGINT) AS allwise_cntr,                           -- cntr of the nearest AllWISE source {meta.id.cross}
-    CAST(round(CAST(allwise_dist AS DOUBLE), 5) AS DOUBLE) AS allwise_dist, -- its distance [arcsec] {pos.angDistance}
+    CAST(allwise_dist AS FLOAT) AS allwise_dist,                                 -- its distance [arcsec] {pos.angDistance}
     CAST(gaia_dr2_id1 AS BIGINT) AS gaia_id1,                               -- source_id of the nearest Gaia DR2 source {meta.id.cross}
-    CAST(round(CAST(gaia_dr2_dist1 AS DOUBLE), 5) AS DOUBLE) AS gaia_dist1  -- its distance [arcsec] {pos.angDistance}
+    CAST(gaia_dr2_dist1 AS FLOAT) AS gaia_dist1                                  -- its distance [arcsec] {pos.angDistance}
 FROM dr2.master
 WHERE object_id IS NOT NULL
 QUALIFY row_number() OVER (
     PARTITION BY object_id
-    ORDER BY raj2000, dej2000, twomass_key, gaia_dr2_id1, allwise_cntr, prox, u_psf, v_psf, g_psf, _chunk_id
+    ORDER BY
+        raj2000, dej2000, twomass_key, gaia_dr2_id1, allwise_cntr, prox, u_psf, v_psf, g_psf, twomass_dist, gaia_dr2_dist1,
+        allwise_dist, class_star, flags_psf, nch_max, u_ngood, v_ngood, g_ngood, u_nclip, v_nclip, g_nclip, e_u_psf, e_v_psf,
+        e_g_psf, ebmv_sfd, glon, glat, _chunk_id
 ) = 1

@@ -25,5 +25,5 @@ FROM ext.twomass_psc
 WHERE pts_key IS NOT NULL
 QUALIFY row_number() OVER (
     PARTITION BY pts_key
-    ORDER BY j_m, h_m, k_m, ph_qual, cc_flg, gal_contam, ext_key, _chunk_id
+    ORDER BY j_m, h_m, k_m, ph_qual, cc_flg, gal_contam, ext_key, j_msigcom, h_msigcom, k_msigcom, _chunk_id
 ) = 1
