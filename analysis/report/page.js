@@ -6,12 +6,13 @@
   const table = document.getElementById("candidates");
   if (!table) return;
 
-  const FIRST = 250; // rows shown until all are asked for: a browser lays out so many at once
+  const FIRST = 250; // rows laid out at first, since a browser takes seconds for thousands
+  const MORE = 500;
   const body = table.tBodies[0];
   const rows = [...body.rows];
   const place = new Map(rows.map((row, index) => [row, index]));
   const texts = new Map();
-  const [words, criteria, unknown, shown, everything] = ["words", "criteria", "unknown", "shown", "everything"]
+  const [words, criteria, unknown, shown, more] = ["words", "criteria", "unknown", "shown", "more"]
     .map((id) => document.getElementById(id));
   let order = rows;
   let most = FIRST;
@@ -21,20 +22,19 @@
     return texts.get(row);
   }
 
+  // Only rows that are shown stand in the document.
   function draw() {
     const wanted = words.value.toLowerCase().split(/\s+/).filter(Boolean);
     const kind = criteria.value === "both" ? "+" : criteria.value;
-    let fitting = 0;
-    for (const row of order) {
-      const fits = row.dataset.by.includes(kind) && !(unknown.checked && "known" in row.dataset)
-        && wanted.every((word) => text(row).includes(word));
-      fitting += fits;
-      row.hidden = !fits || fitting > most;
-    }
-    const visible = Math.min(fitting, most).toLocaleString("en");
-    const found = fitting === rows.length ? "" : `, ${fitting.toLocaleString("en")} fit`;
-    shown.textContent = `${visible} of ${rows.length.toLocaleString("en")} shown${found}`;
-    everything.hidden = fitting <= most;
+    const fitting = order.filter((row) => row.dataset.by.includes(kind)
+      && !(unknown.checked && "known" in row.dataset) && wanted.every((word) => text(row).includes(word)));
+    body.replaceChildren(...fitting.slice(0, most));
+    const number = (count) => count.toLocaleString("en");
+    const fit = fitting.length === rows.length ? "" : `, ${number(fitting.length)} fit`;
+    shown.textContent = `${number(body.rows.length)} of ${number(rows.length)} shown${fit}`;
+    const left = fitting.length - body.rows.length;
+    more.hidden = left === 0;
+    more.textContent = left > MORE ? `Show ${number(MORE)} more` : `Show the other ${number(left)}`;
   }
 
   // Missing values (a dash) come last in either direction; equal ones keep the order of rank.
@@ -49,16 +49,16 @@
       const missing = (a === null) - (b === null);
       return missing || (a === null ? 0 : direction * compare(a, b)) || place.get(one) - place.get(other);
     });
-    body.append(...order);
     draw();
   }
 
   for (const heading of table.tHead.querySelectorAll("th[data-sort]")) {
     const button = document.createElement("button");
     button.type = "button";
-    const name = heading.querySelector("span");
-    button.append(...name.childNodes);
-    name.replaceWith(button);
+    const name = heading.querySelector("span"); // stays for paper: browsers do not repeat buttons there
+    button.append(...name.cloneNode(true).childNodes);
+    name.before(button);
+    name.className = "printed";
     button.addEventListener("click", () => {
       const up = heading.getAttribute("aria-sort") !== "ascending";
       for (const other of table.tHead.querySelectorAll("[aria-sort]")) other.removeAttribute("aria-sort");
@@ -67,8 +67,8 @@
     });
   }
 
-  function showEverything() {
-    most = Infinity;
+  function show(count) {
+    most = count;
     draw();
   }
 
@@ -76,7 +76,7 @@
   controls.hidden = document.getElementById("sorts").hidden = false;
   controls.addEventListener("submit", (event) => event.preventDefault());
   for (const control of [words, criteria, unknown]) control.addEventListener("input", draw);
-  everything.addEventListener("click", showEverything);
-  addEventListener("beforeprint", showEverything);
+  more.addEventListener("click", () => show(most + MORE));
+  addEventListener("beforeprint", () => show(Infinity));
   draw();
 })();
