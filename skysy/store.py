@@ -66,17 +66,18 @@ class Warehouse:
             yield
             # COMMIT after an error that was caught inside keeps nothing and says nothing; this says it.
             self.con.execute("SELECT 1").fetchall()
+            self.con.execute("COMMIT")
         except BaseException:
-            self._roll_back()
+            # A Ctrl-C reaches DuckDB and Python one after the other, so that the later one may break the first or second try.
+            for _ in (1, 2, 3):
+                try:
+                    self.con.execute("ROLLBACK")
+                    break
+                except duckdb.TransactionException:
+                    break  # nothing to undo: COMMIT failed, or an earlier try was done all the same
+                except (duckdb.Error, RuntimeError, KeyboardInterrupt):
+                    continue
             raise
-        self.con.execute("COMMIT")
-
-    def _roll_back(self) -> None:
-        """Twice, since a late Ctrl-C may break the first; a connection that failed for good has nothing to undo."""
-        for _ in range(2):
-            with suppress(duckdb.Error):
-                self.con.execute("ROLLBACK")
-                return
 
 
 def create(settings: Settings) -> None:
@@ -111,58 +112,69 @@ def open_warehouse(settings: Settings, *, write: bool = False, make: bool = Fals
 
     Raises WarehouseMissing, WarehouseLocked, WarehouseReadOnly, WarehouseVersion or WarehouseDamaged.
     """
-    if make:
-        create(settings)
-    if not settings.database.exists():
-        raise WarehouseMissing(
-            f"There is no warehouse in {settings.warehouse}.",
-            "Make one with `skysy load --release skymapper_dr2 --from DIR`, or name another with --warehouse DIR.",
-        )
-    if write:
-        _check_writable(settings.warehouse)
-    con = _connect(settings, read_only=not write)
-    try:
-        _check_layout(con, settings)
-        with _interruptible(con):
+    with _ctrl_c() as running:
+        if make:
+            create(settings)
+        if not settings.database.exists():
+            raise WarehouseMissing(
+                f"There is no warehouse in {settings.warehouse}.",
+                "Make one with `skysy load --release skymapper_dr2 --from DIR`, or name another with --warehouse DIR.",
+            )
+        if write:
+            _check_writable(settings.warehouse)
+        con = _connect(settings, read_only=not write)
+        try:
+            _check_layout(con, settings)
+            running.append(con)
             yield Warehouse(con, settings, read_only=not write)
-    except duckdb.InterruptException as error:
-        raise KeyboardInterrupt from error
-    except duckdb.Error as error:
-        if is_damage(error):
-            raise explain(error, settings) from error
-        raise
-    except RuntimeError as error:
-        if str(error) == "Query interrupted":  # the other thing that DuckDB makes of Ctrl-C
-            raise KeyboardInterrupt from error
-        raise
-    finally:
-        con.close()
+        except duckdb.Error as error:
+            if is_damage(error):
+                raise explain(error, settings) from error
+            raise
+        finally:
+            running.clear()
+            con.close()
 
 
 @contextmanager
-def _interruptible(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
-    """Stop a running query at Ctrl-C from a thread of its own: DuckDB may not look at signals while others work."""
+def _ctrl_c() -> Iterator[list[duckdb.DuckDBPyConnection]]:
+    """Inside, Ctrl-C stops what the listed connections are running, and any error that follows becomes KeyboardInterrupt.
+
+    Python attends to a signal between its own steps, and DuckDB may look for one only when its threads are done. So the number of
+    each signal goes at once through a socket to a thread that can stop the query.
+    """
+    running: list[duckdb.DuckDBPyConnection] = []
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield running  # no signal is attended to here
         return
+    pressed = threading.Event()
     reader, writer = socket.socketpair()
     writer.setblocking(False)
 
     def watch() -> None:
         while number := reader.recv(1):
             if number[0] == signal.SIGINT:
-                con.interrupt()
+                pressed.set()
+                for con in list(running):
+                    with suppress(duckdb.Error):  # it may just have been closed
+                        con.interrupt()
 
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()
     before = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
     try:
-        yield
-    finally:
-        signal.set_wakeup_fd(before)
-        writer.close()
-        watcher.join()
-        reader.close()
+        try:
+            yield running
+        finally:
+            signal.set_wakeup_fd(before)
+            writer.shutdown(socket.SHUT_RDWR)  # ends the thread, even where a forked child holds a copy
+            watcher.join()
+            writer.close()
+            reader.close()
+    except Exception as error:
+        if pressed.is_set():
+            raise KeyboardInterrupt from error
+        raise
 
 
 def _connect(settings: Settings, *, read_only: bool) -> duckdb.DuckDBPyConnection:

@@ -59,11 +59,15 @@ def load(
             summary = plan_directory(None, release, source)
     else:
         files = count_files(release, source)
-        with (
-            open_warehouse(where, write=True, make=True) as house,
-            _progress(files, quiet or as_json) as tell,
-        ):
-            summary = load_directory(house, release, source, replace=replace, progress=tell)
+        try:
+            with (
+                open_warehouse(where, write=True, make=True) as house,
+                _progress(files, quiet or as_json) as tell,
+            ):
+                summary = load_directory(house, release, source, replace=replace, progress=tell)
+        except KeyboardInterrupt:
+            typer.echo("Interrupted. Files that were in whole stay; run `skysy load` again to go on.", err=True)
+            raise typer.Exit(130) from None
     if as_json:
         print_json(asdict(summary))
         return

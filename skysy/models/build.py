@@ -6,7 +6,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -91,7 +91,8 @@ def run_build(
     try:
         summary = build(warehouse, project, run_id=run_id, engines=engines, force=force, progress=progress)
     except BaseException:
-        ledger.end_run(warehouse.con, run_id, "failed")
+        with suppress(duckdb.Error):  # a connection that failed for good cannot say so
+            ledger.end_run(warehouse.con, run_id, "failed")
         raise
     ledger.end_run(warehouse.con, run_id, "done")
     return summary
