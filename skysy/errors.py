@@ -7,6 +7,7 @@
     │   ├── WarehouseLocked                      another process has it open
     │   ├── WarehouseReadOnly                    the directory or file cannot be written
     │   ├── WarehouseVersion                     made by another DuckDB or skysy layout
+    │   ├── WarehouseFull                        no room left on the disk
     │   └── WarehouseDamaged                     not a DuckDB file, or its checksums fail
     ├── LoadError                  exit code 4
     │   ├── ContractError                        a column is missing, renamed or retyped
@@ -70,6 +71,10 @@ class WarehouseReadOnly(WarehouseError):
 
 class WarehouseVersion(WarehouseError):
     """The warehouse was made by a DuckDB or a skysy that this one cannot read."""
+
+
+class WarehouseFull(WarehouseError):
+    """The disk, or a quota on it, has no room for what should be written."""
 
 
 class WarehouseDamaged(WarehouseError):

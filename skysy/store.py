@@ -18,6 +18,7 @@ from skysy.config import Settings
 from skysy.errors import (
     WarehouseDamaged,
     WarehouseError,
+    WarehouseFull,
     WarehouseLocked,
     WarehouseMissing,
     WarehouseReadOnly,
@@ -101,6 +102,10 @@ def create(settings: Settings) -> None:
             con.execute("USE memory")
             con.execute("DETACH fresh")
         fresh.replace(settings.database)
+    except duckdb.Error as error:
+        if is_full(error):
+            raise explain(error, settings) from error
+        raise
     finally:
         fresh.unlink(missing_ok=True)
         Path(f"{fresh}.wal").unlink(missing_ok=True)
@@ -128,7 +133,7 @@ def open_warehouse(settings: Settings, *, write: bool = False, make: bool = Fals
             running.append(con)
             yield Warehouse(con, settings, read_only=not write)
         except duckdb.Error as error:
-            if is_damage(error):
+            if is_damage(error) or is_full(error):
                 raise explain(error, settings) from error
             raise
         finally:
@@ -195,6 +200,11 @@ def _connect(settings: Settings, *, read_only: bool) -> duckdb.DuckDBPyConnectio
 def explain(error: duckdb.Error, settings: Settings) -> WarehouseError:
     """The plain sentence for what DuckDB says when it cannot open or read the file."""
     text = str(error)
+    if is_full(error):
+        return WarehouseFull(
+            f"The disk is full: the warehouse {settings.database} could not be written.",
+            "What was committed before stands. Make room beside it, then give the same command again.",
+        )
     if "lock on file" in text:
         holder = text.split("held in ")[1].split(")")[0] + ")" if "held in " in text else "another process"
         return WarehouseLocked(
@@ -221,6 +231,12 @@ def is_damage(error: duckdb.Error) -> bool:
     """Whether DuckDB found the file cut short or its checksums wrong; that may come at any read."""
     text = str(error)
     return "Could not read enough bytes" in text or "Corrupt database file" in text
+
+
+def is_full(error: duckdb.Error) -> bool:
+    """Whether the disk or a quota on it left no room for the warehouse or for DuckDB's intermediate rows."""
+    text = str(error)
+    return any(words in text for words in ("No space left", "File too large", "Disk quota"))
 
 
 def _check_layout(con: duckdb.DuckDBPyConnection, settings: Settings) -> None:

@@ -18,7 +18,7 @@ from skysy.models import parameters
 from skysy.models.files import Audit, Model
 from skysy.models.plan import AuditStep, Engine, Plan, Step, built_release, plan_build, relations
 from skysy.models.project import Project
-from skysy.store import Warehouse, is_damage
+from skysy.store import Warehouse, is_damage, is_full
 
 __all__ = ["AuditResult", "BuildSummary", "BuiltModel", "build", "built_release", "run_build"]
 
@@ -296,7 +296,7 @@ def _explained(what: str, warehouse: Warehouse) -> Iterator[None]:
     except duckdb.Error as error:
         if is_damage(error) or isinstance(error, duckdb.InterruptException):
             raise
-        if "No space left" in str(error):
+        if is_full(error):
             raise SqlError(
                 f"{what} could not be written: the disk is full. {_STAND}",
                 f"Make room beside {warehouse.settings.warehouse}, then run `skysy build` again.",
