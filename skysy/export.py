@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from skysy.columns import Column, from_comment
-from skysy.errors import NotFound, WarehouseReadOnly
+from skysy.errors import NotFound, WarehouseReadOnly, did_you_mean
 from skysy.formats.parquet import ParquetStream
 from skysy.store import Warehouse
 
@@ -59,7 +59,7 @@ def export(
     if unknown := [name for name in tables if not warehouse.columns("main", name)]:
         raise NotFound(
             f"There is no derived table {unknown[0]}.",
-            f"The results are: {', '.join(known) or 'none yet; run `skysy build`'}.",
+            did_you_mean(unknown[0], known) if known else "Run `skysy build` first.",
         )
     if not known and not tables:
         raise NotFound("There is nothing to export.", "Run `skysy build` first.")
@@ -70,7 +70,7 @@ def export(
             f"The directory {directory} cannot be made: {error.strerror}.", "Name another one."
         ) from error
     written = []
-    for table in tables or known:
+    for table in dict.fromkeys(tables or known):
         if progress:
             progress(table)
         written.append(_export_table(warehouse, directory / f"{table}.parquet", table))

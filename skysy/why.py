@@ -12,7 +12,7 @@ from typing import Any
 
 from skysy.columns import from_comment
 from skysy.contract import Contract
-from skysy.errors import NotFound
+from skysy.errors import NotFound, UsageError
 from skysy.ledger import CHUNK_COLUMN
 from skysy.models.lineage import CutTerm
 from skysy.models.project import Project
@@ -58,6 +58,7 @@ class Story:
     dej2000: float | None
     separation_arcsec: float | None
     in_sample: bool
+    rapid_filter: str
     cuts: list[Cut]
     measurements: list[dict[str, Any]]
     filters: dict[str, int]
@@ -78,25 +79,20 @@ class Story:
 def find_object(warehouse: Warehouse, target: str, radius_arcsec: float) -> tuple[int, float | None]:
     """(object_id, separation in arcsec) of the star that `target` names: an object_id, or `ra,dec` in degrees.
 
-    Raises NotFound where the warehouse holds no such object, or none within the radius.
+    Raises UsageError for what is neither, NotFound where the warehouse holds no such object, or none within the radius.
     """
-    text = target.strip()
-    if "," not in text:
-        if not text.lstrip("-").isdigit():
-            raise NotFound(
-                f"{target!r} is neither an object_id nor a position.",
-                "Write 147403802, or 249.5326,-28.7021.",
-            )
-        return int(text), None
+    parts = target.replace(",", " ").split()
+    if len(parts) == 1 and parts[0].removeprefix("-").isdigit():
+        return int(parts[0]), None
     try:
-        ra, dec = (float(part) for part in text.split(","))
+        ra, dec = (float(part) for part in parts)
     except ValueError as error:
-        raise NotFound(
-            f"{target!r} is not a position.",
-            "Write right ascension, declination in degrees: 249.5326,-28.7021.",
+        raise UsageError(
+            f"{target!r} is neither an object_id nor a position.",
+            "Write 147403802, or right ascension and declination in degrees: 249.5326,-28.7021.",
         ) from error
     if not (math.isfinite(ra) and 0 <= ra <= 360 and -90 <= dec <= 90):
-        raise NotFound(
+        raise UsageError(
             f"{target!r} is not on the sky.",
             "Right ascension runs from 0 to 360 degrees, declination from -90 to 90.",
         )
@@ -113,7 +109,7 @@ def find_object(warehouse: Warehouse, target: str, radius_arcsec: float) -> tupl
     if not nearest:
         raise NotFound("The warehouse holds no objects yet.", "Load some with `skysy load`.")
     object_id, separation = nearest[0]
-    if separation > radius_arcsec:
+    if not separation <= radius_arcsec:
         raise NotFound(
             f"No survey object lies within {radius_arcsec:g} arcsec of {ra:.6f},{dec:.6f}.",
             f"The nearest in the warehouse is {object_id}, {separation:.1f} arcsec away; that part of the sky may never have been asked for.",
@@ -132,16 +128,15 @@ def tell(
     """The story of the star that `target` names, from the last build; raises NotFound."""
     object_id, separation = find_object(warehouse, target, radius_arcsec)
     matched = _row(warehouse, "int_selection__matched", object_id)
-    if not matched and not _row(warehouse, "colours", object_id):
+    counts = warehouse.rows(
+        "SELECT filter, count(*) FROM measurements WHERE object_id = ? GROUP BY filter ORDER BY filter", [object_id]
+    )
+    if not matched and not counts:
         raise NotFound(
             f"Object {object_id} is not in the warehouse.",
             "It was never asked for, or the survey has no such object; `skysy status` shows what is loaded.",
         )
     verdicts = _row(warehouse, "int_selection__cuts", object_id)
-    counts = warehouse.rows(
-        "SELECT filter, count(*), count(DISTINCT night_mjd) FROM measurements WHERE object_id = ? GROUP BY filter ORDER BY filter",
-        [object_id],
-    )
     nights = warehouse.value("SELECT count(DISTINCT night_mjd) FROM measurements WHERE object_id = ?", [object_id])
     density = _row(warehouse, "density_score", object_id)
     return Story(
@@ -150,9 +145,10 @@ def tell(
         dej2000=matched.get("dej2000"),
         separation_arcsec=separation,
         in_sample=bool(_row(warehouse, "sample", object_id)),
+        rapid_filter=str(warehouse.value("SELECT getvariable('rapid_filter')")),
         cuts=_cuts(warehouse, terms, matched, verdicts),
         measurements=_measurement_flow(warehouse, project, object_id),
-        filters={str(name): int(n) for name, n, _ in counts},
+        filters={str(name): int(n) for name, n in counts},
         nights=int(nights or 0),
         colours=_row(warehouse, "colours", object_id),
         variability=_row(warehouse, "rapid_variability", object_id),

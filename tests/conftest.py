@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import hypothesis
 import pyarrow as pa
 import pytest
 from skysy.analysis import density
@@ -26,6 +27,10 @@ from skysy.models import parameters
 from skysy.models.build import run_build
 from skysy.models.project import Project, load_project
 from skysy.store import Warehouse, create, open_warehouse
+
+# How long one example takes says more of the machine than of skysy.
+hypothesis.settings.register_profile("skysy", deadline=None)
+hypothesis.settings.load_profile("skysy")
 
 DR2 = "skymapper_dr2"
 SHARED = Path(__file__).parents[2] / "shared"

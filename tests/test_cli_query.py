@@ -19,7 +19,7 @@ from typer.testing import CliRunner, Result
 from skysy.cli import query
 from skysy.cli.query import shell, sql
 from skysy.config import Settings
-from skysy.errors import SqlError, UsageError, WarehouseDamaged, WarehouseMissing
+from skysy.errors import UsageError, WarehouseDamaged, WarehouseMissing
 from skysy.models.build import run_build
 from skysy.models.project import load_project
 from skysy.store import open_warehouse
@@ -94,21 +94,61 @@ def test_getvariable_gives_the_parameters_of_the_last_build(place: Settings) -> 
 def test_nothing_can_be_written(place: Settings, words: str) -> None:
     before = place.database.read_bytes()
     failed = run(place, "sql", words).exception
-    assert isinstance(failed, SqlError)
+    assert isinstance(failed, UsageError)
     assert "reading only" in failed.remedy
     assert place.database.read_bytes() == before
 
 
 def test_faulty_sql_is_told_as_duckdb_says_it(place: Settings) -> None:
     failed = run(place, "sql", "SELECT mean_mg FROM means").exception
-    assert isinstance(failed, SqlError)
+    assert isinstance(failed, UsageError)
     assert "mean_mg" in failed.message
     assert "mean_mag" in failed.message  # DuckDB's own proposal
     late = run(place, "sql", "SELECT CAST(band AS INTEGER) FROM toy.obs").exception
-    assert isinstance(late, SqlError)  # it comes only while rows are read
+    assert isinstance(late, UsageError)  # it comes only while rows are read
     shadow = run(place, "sql", "FROM most").exception
-    assert isinstance(shadow, SqlError)  # a table's name is never taken for a variable of this program
+    assert isinstance(shadow, UsageError)  # a table's name is never taken for a variable of this program
     assert "does not exist" in shadow.message
+
+
+def test_a_query_may_stand_in_a_file_or_on_standard_input(place: Settings, tmp_path: Path) -> None:
+    file = tmp_path / "question.sql"
+    file.write_text("-- how many\nSELECT count(*) AS n FROM means")
+    expected = ask(place, "SELECT count(*) AS n FROM means", "--json")
+    assert ask(place, "--file", str(file), "--json") == expected
+    words = ["sql", "--file", "-", "--json", "--warehouse", str(place.warehouse)]
+    assert CliRunner().invoke(app, words, input=file.read_text()).stdout == expected
+
+
+@pytest.mark.parametrize("words", [[], [""], [";"], ["SELECT 1", "--file", "x.sql"], ["--file", "nowhere.sql"]])
+def test_no_query_and_two_queries_are_refused_in_words(place: Settings, words: list[str]) -> None:
+    assert isinstance(run(place, "sql", *words).exception, UsageError)
+
+
+def test_times_with_a_zone_can_be_shown(place: Settings) -> None:
+    assert ask(place, "SELECT TIMESTAMPTZ '2026-11-24 00:00:00+00' AS t").strip()
+
+
+def test_json_has_no_bare_nan_and_no_two_columns_of_a_name(place: Settings) -> None:
+    told = ask(place, "SELECT [1.5, 'nan'::DOUBLE] AS list, {'a': 'inf'::DOUBLE} AS struct", "--json")
+    assert json.loads(told, parse_constant=lambda word: pytest.fail(word)) == [
+        {"list": [1.5, "nan"], "struct": {"a": "inf"}}
+    ]
+    refused = run(place, "sql", "SELECT 1 AS a, 2 AS a", "--json").exception
+    assert isinstance(refused, UsageError)
+    assert "JSON" in refused.message
+
+
+def test_a_row_wider_than_the_terminal_is_a_line_per_value(
+    place: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    names = [f"column_{n:02d}" for n in range(12)]
+    query._print_table(names, ["VARCHAR"] * 12, [("x" * 20,) * 11 + (None,)])
+    lines = [line.split() for line in capsys.readouterr().out.splitlines() if line.strip()]
+    assert lines == [[name, "x" * 20] for name in names[:11]] + [[names[11], "NULL"]]
 
 
 def test_a_missing_or_damaged_warehouse_is_told_in_words(place: Settings, tmp_path: Path) -> None:

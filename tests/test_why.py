@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from skysy.config import Settings
 from skysy.contract import load_contract
-from skysy.errors import NotFound
+from skysy.errors import NotFound, UsageError
 from skysy.models.lineage import cut_terms
 from skysy.models.project import load_project
 from skysy.store import open_warehouse
@@ -107,15 +107,43 @@ def test_a_position_finds_its_star_across_ra_0(three_stars: Settings) -> None:
     ("target", "words"),
     [
         ("77,-10", "No survey object lies within"),
-        ("400,10", "is not on the sky"),
-        ("abc", "neither an object_id nor a position"),
-        ("1,two", "is not a position"),
         ("999", "is not in the warehouse"),
     ],
 )
 def test_what_cannot_be_found_is_said_in_words(three_stars: Settings, target: str, words: str) -> None:
     with pytest.raises(NotFound, match=words):
         story(three_stars, target)
+
+
+@pytest.mark.parametrize(
+    ("target", "words"),
+    [
+        ("400,10", "is not on the sky"),
+        ("10,nan", "is not on the sky"),
+        ("abc", "neither an object_id nor a position"),
+        ("1,two", "neither an object_id nor a position"),
+        ("1,2,3", "neither an object_id nor a position"),
+        ("", "neither an object_id nor a position"),
+    ],
+)
+def test_what_names_no_star_is_refused_in_words(three_stars: Settings, target: str, words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        story(three_stars, target)
+
+
+def test_a_position_may_have_a_blank_for_its_comma_and_begin_with_a_minus(three_stars: Settings) -> None:
+    from skysy.cli.commands import app
+
+    assert story(three_stars, "0.0001 -10.0").object_id == 2000
+    place = ["--warehouse", str(three_stars.warehouse)]
+    refused = CliRunner().invoke(app, ["why", "-0.1,-30", *place]).exception
+    assert isinstance(refused, UsageError)
+    assert "is not on the sky" in refused.message
+
+
+def test_no_radius_finds_a_star_beyond_it(three_stars: Settings) -> None:
+    with pytest.raises(NotFound, match="No survey object lies within nan arcsec"):
+        story(three_stars, "77,-10", radius_arcsec=float("nan"))
 
 
 def test_the_command_prints_words_and_json(three_stars: Settings) -> None:

@@ -12,11 +12,15 @@ from skysy.errors import SkysyError
 def main() -> None:
     """Run the command line; a SkysyError becomes its sentence, its remedy and its exit code."""
     from skysy.cli.commands import app
+    from skysy.cli.options import say
 
     try:
         app()
     except SkysyError as error:
-        typer.secho(f"error: {error.message}", fg=typer.colors.RED, err=True)
+        say(f"error: {error.message}", fg=typer.colors.RED, err=True)
         if error.remedy:
             typer.echo(f"  {error.remedy}", err=True)
         sys.exit(error.exit_code)
+    except OSError as error:
+        say(f"error: {error.filename or 'the disk'}: {error.strerror or error}.", fg=typer.colors.RED, err=True)
+        sys.exit(1)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from skysy.cli.options import JsonOption, MemoryOption, ThreadsOption, WarehouseOption, print_json
+from skysy.cli.options import JsonOption, MemoryOption, ThreadsOption, WarehouseOption, print_json, say
 
 
 def candidates(
@@ -36,7 +36,7 @@ def candidates(
         return
     for row in rows:
         known = f"  {row['known_name']} ({row['known_type']})" if row["known_name"] else ""
-        typer.secho(f"{row['rank']:>3}  {row['object_id']}", bold=True, nl=False)
+        say(f"{row['rank']:>3}  {row['object_id']}", bold=True, nl=False)
         typer.echo(f"  {row['raj2000']:.6f} {row['dej2000']:+.6f}{known}")
         for reason in row["reason"].split("; "):
             typer.echo(f"     {reason}")

@@ -53,4 +53,6 @@ def _frame(
 
 for _panel, _functions in _PANELS.items():
     for _function in _functions:
-        app.command(rich_help_panel=_panel)(_function)
+        # A position may begin with a minus, and is no option then.
+        words = {"ignore_unknown_options": True} if _function is why else None
+        app.command(rich_help_panel=_panel, context_settings=words)(_function)

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from skysy.cli.options import say
+
 
 def demo(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="Everything goes here; made if need be.")] = Path(
@@ -36,7 +38,7 @@ def demo(
     place = f"--warehouse {warehouse}"
 
     def step(words: str) -> None:
-        typer.secho(f"\n$ skysy {words}", bold=True)
+        say(f"\n$ skysy {words}", bold=True)
 
     step(f"simulate {archive} --objects {objects} --seed {seed}")
     if _is_there(archive, objects, seed):

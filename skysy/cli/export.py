@@ -30,10 +30,13 @@ def export(
 ) -> None:
     """Write the results to DIR, one Parquet file a table, with units, UCDs and descriptions inside.
 
+    A file of that name is replaced once the new one is whole.
+
     Example: skysy export results --table candidates --table colours
     """
     from skysy.config import settings
     from skysy.export import export as export_tables
+    from skysy.models.build import built_release
     from skysy.store import open_warehouse
 
     def say(name: str) -> None:
@@ -41,6 +44,7 @@ def export(
             typer.echo(f"writing {name}", err=True)
 
     with open_warehouse(settings(warehouse, memory_limit, threads)) as house:
+        built_release(house)
         written = export_tables(house, directory, table or (), say)
     if as_json:
         print_json(

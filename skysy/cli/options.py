@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -38,8 +40,21 @@ QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress li
 
 
 def print_json(value: Any) -> None:
-    """One JSON document on standard output."""
-    typer.echo(json.dumps(value, indent=2, default=str))
+    """One JSON document on standard output; NaN and infinities, which JSON has not, become their names."""
+    typer.echo(json.dumps(_plain(value), indent=2, default=str, allow_nan=False))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, dict):
+        return {key: _plain(one) for key, one in value.items()}
+    return [_plain(one) for one in value] if isinstance(value, list | tuple) else value
+
+
+def say(text: str, *, err: bool = False, nl: bool = True, **style: Any) -> None:
+    """A line in colour or bold, without either where NO_COLOR is set (https://no-color.org)."""
+    typer.secho(text, err=err, nl=nl, **({} if os.environ.get("NO_COLOR") else style))
 
 
 def interactive() -> bool:

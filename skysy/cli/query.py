@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Annotated, Any
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
 from skysy.cli.options import JsonOption, MemoryOption, ThreadsOption, WarehouseOption
-
-if TYPE_CHECKING:
-    from skysy.store import Warehouse
 
 _TABLE_ROWS = 40
 """Rows that a printed table shows unless --limit says otherwise."""
 
 
 def sql(
-    query: Annotated[str, typer.Argument(metavar="SQL", help="A query, as 'FROM cut_flow'.")],
+    query: Annotated[str | None, typer.Argument(metavar="SQL", help="A query, as 'FROM cut_flow'.")] = None,
+    file: Annotated[
+        Path | None,
+        typer.Option("--file", "-f", metavar="FILE", help="Take the query from a file; - is standard input."),
+    ] = None,
     as_json: JsonOption = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV with a header line.")] = False,
     limit: Annotated[
@@ -28,37 +30,40 @@ def sql(
     memory_limit: MemoryOption = None,
     threads: ThreadsOption = None,
 ) -> None:
-    """Ask the warehouse in SQL, read only; getvariable gives the parameters of the last build.
+    """Ask the warehouse in SQL; it is never changed. getvariable gives the parameters of the last build.
 
-    Example: skysy sql "SELECT * FROM candidates ORDER BY rank" --limit 10
+    Example: skysy sql "SELECT rank, object_id, known_name, ug_mag, uv_mag FROM candidates ORDER BY rank" --limit 10
     """
     import duckdb
 
     from skysy.config import settings
-    from skysy.errors import SqlError, UsageError
+    from skysy.errors import UsageError
+    from skysy.models.parameters import apply_built
     from skysy.store import is_damage, open_warehouse
 
     if as_json and as_csv:
         raise UsageError("--json and --csv together are two forms.", "Choose one.")
+    text = _query(query, file)
     most = limit if as_json or as_csv else limit or _TABLE_ROWS
     with open_warehouse(settings(warehouse, memory_limit, threads)) as house:
-        for statement in _parameters(house):
-            house.run(statement)
+        apply_built(house)
         # A table name must never mean a variable of this program.
         house.run("SET python_enable_replacements = false")
         try:
-            found = house.con.execute(query)
+            found = house.con.execute(text)
+            if found is None:
+                raise UsageError("There is no query.", "Give one, as skysy sql 'FROM cut_flow'.")
             names = [column[0] for column in found.description or []]
             types = [str(column[1]) for column in found.description or []]
             rows = found.fetchall() if most is None else found.fetchmany(most + 1)
         except duckdb.Error as error:
             if is_damage(error) or isinstance(error, duckdb.InterruptException):
                 raise
-            text = str(error).strip()
+            told = str(error).strip()
             remedy = ""
-            if "read-only mode" in text:
+            if "read-only mode" in told:
                 remedy = "It is open for reading only; tables are made by `skysy build` from sql/."
-            raise SqlError(text, remedy) from error
+            raise UsageError(told, remedy) from error
     more = most is not None and len(rows) > most
     rows = rows[:most]
     if as_json:
@@ -68,7 +73,8 @@ def sql(
     else:
         _print_table(names, types, rows)
     if more:
-        typer.echo(f"The first {most} rows; there are more: use --limit N.", err=True)
+        first = "The first row" if most == 1 else f"The first {most} rows"
+        typer.echo(f"{first}; there are more: use --limit N.", err=True)
 
 
 def shell(
@@ -84,6 +90,7 @@ def shell(
 
     from skysy.config import settings
     from skysy.errors import UsageError
+    from skysy.models.parameters import built_statements
     from skysy.store import open_warehouse
 
     program = find_shell()
@@ -94,30 +101,39 @@ def shell(
         statements = [
             f"SET memory_limit = '{bounds.memory_limit}';",
             f"SET threads = {bounds.threads};",
-            *_parameters(house),
+            *built_statements(house),
         ]
     typer.echo("Read only; `skysy load` and `skysy build` wait until this shell is closed.", err=True)
     sys.stdout.flush()
     os.execv(program, [program, "-readonly", "-cmd", " ".join(statements), str(bounds.database)])
 
 
+def _query(query: str | None, file: Path | None) -> str:
+    """The query, from the command line, a file or standard input."""
+    from skysy.errors import UsageError
+
+    if (query is None) == (file is None):
+        raise UsageError("Give a query, or a file with --file.", "As skysy sql 'FROM cut_flow'.")
+    if query is not None:
+        return query
+    try:
+        return sys.stdin.read() if str(file) == "-" else Path(str(file)).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{file} cannot be read: {error}.") from error
+
+
 def find_shell() -> str | None:
     """The `duckdb` shell: beside this Python first, where `skysy[shell]` puts it, then on PATH."""
     import shutil
-    from pathlib import Path
 
     return shutil.which("duckdb", path=str(Path(sys.executable).parent)) or shutil.which("duckdb")
 
 
-def _parameters(house: Warehouse) -> list[str]:
-    """SET VARIABLE statements for the parameters of the last build; none before the first."""
-    found = house.rows("SELECT name, value FROM meta.parameter ORDER BY name")
-    return [f"SET VARIABLE {name} = {value};" for name, value in found]
-
-
 def _print_table(names: list[str], types: list[str], rows: list[tuple[Any, ...]]) -> None:
+    """A table; where it is wider than the terminal, one line per value and a blank line per row."""
     from rich import box
     from rich.console import Console
+    from rich.measure import Measurement
     from rich.table import Table
     from rich.text import Text
 
@@ -129,14 +145,25 @@ def _print_table(names: list[str], types: list[str], rows: list[tuple[Any, ...]]
     for row in rows:
         table.add_row(*(Text("NULL", style="dim") if value is None else Text(str(value)) for value in row))
     console = Console(width=None if sys.stdout.isatty() else 10_000, highlight=False)
-    console.print(table)
+    if Measurement.get(console, console.options.update(max_width=1_000_000), table).maximum <= console.width:
+        console.print(table)
+        return
+    width = max(map(len, names))
+    for row in rows:
+        for name, value in zip(names, row, strict=True):
+            console.print(
+                f"{name:<{width}}  ", Text("NULL", style="dim") if value is None else Text(str(value)), sep=""
+            )
+        console.print()
 
 
 def _print_json(names: list[str], rows: list[tuple[Any, ...]]) -> None:
     from skysy.cli.options import print_json
-    from skysy.models.build import plain
+    from skysy.errors import UsageError
 
-    print_json([{name: plain(value) for name, value in zip(names, row, strict=True)} for row in rows])
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise UsageError(f"Two columns are named {twice[0]}; JSON keeps one of a name.", "Rename one with AS.")
+    print_json([dict(zip(names, row, strict=True)) for row in rows])
 
 
 def _print_csv(names: list[str], rows: list[tuple[Any, ...]]) -> None:

@@ -26,13 +26,13 @@ def recover(
     from skysy.analysis.recovery import compare
     from skysy.config import settings
     from skysy.models.build import built_release
+    from skysy.models.parameters import apply_built
     from skysy.models.project import load_project
     from skysy.store import open_warehouse
 
     with open_warehouse(settings(warehouse, memory_limit, threads)) as house:
         project = load_project(built_release(house))
-        for name, value in house.rows("SELECT name, value FROM meta.parameter"):
-            house.run(f"SET VARIABLE {name} = {value}")
+        apply_built(house)
         found = compare(house, archive, project.model("measurement_flow").sql)
     if as_json:
         extra = {"completeness": found.sample.completeness, "purity": found.sample.purity}

@@ -18,7 +18,9 @@ _MARKS = {"passes": "[green]passes [/]", "fails": "[red]fails  [/]", "missing": 
 
 def why(
     target: Annotated[str, typer.Argument(metavar="OBJECT_ID|RA,DEC", help="An object_id, or a position in degrees.")],
-    radius: Annotated[float, typer.Option("--radius", metavar="ARCSEC", help="How far from a position to look.")] = 5.0,
+    radius: Annotated[
+        float, typer.Option("--radius", metavar="ARCSEC", min=0, help="How far from a position to look.")
+    ] = 5.0,
     as_json: JsonOption = False,
     warehouse: WarehouseOption = None,
     memory_limit: MemoryOption = None,
@@ -36,6 +38,7 @@ def why(
     from skysy.contract import load_contract
     from skysy.models.build import built_release
     from skysy.models.lineage import cut_terms
+    from skysy.models.parameters import apply_built
     from skysy.models.project import load_project
     from skysy.store import open_warehouse
     from skysy.why import tell
@@ -43,8 +46,7 @@ def why(
     with open_warehouse(settings(warehouse, memory_limit, threads)) as house:
         release = built_release(house)
         project = load_project(release)
-        for name, value in house.rows("SELECT name, value FROM meta.parameter"):
-            house.run(f"SET VARIABLE {name} = {value}")
+        apply_built(house)
         terms = cut_terms(project, "int_selection__cuts")
         story = tell(house, project, terms, load_contract(release), target, radius)
     if as_json:
@@ -129,7 +131,7 @@ def _print_measurements(console: Console, story: Story) -> None:
     found = story.variability
     if found:
         console.print(
-            f"  rapid delta-u sigma = {found['rapid_u_sigma']:.3f}: u differs by {found['delta_u_mag']:.4f} mag between images "
+            f"  rapid delta-u sigma = {found['rapid_u_sigma']:.3f}: {story.rapid_filter} differs by {found['delta_u_mag']:.4f} mag between images "
             f"{found['image_id_i']} and {found['image_id_j']} (errors {found['e_mag_i']:.4f}, {found['e_mag_j']:.4f}), "
             f"the largest of {found['n_sequences']} sequence{'s' if found['n_sequences'] != 1 else ''}"
         )

@@ -18,6 +18,7 @@ from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
 from skysy.errors import ModelError, NotFound, SkysyError, UsageError, did_you_mean
+from skysy.store import Warehouse
 
 _LINE = re.compile(
     r"^SET\s+VARIABLE\s+(?P<name>\w+)\s*=\s*(?P<value>(?:'(?:[^']|'')*'|[^';])+?)\s*;\s*(?:--\s*(?P<comment>.*))?$",
@@ -125,6 +126,18 @@ def apply(con: duckdb.DuckDBPyConnection, parameters: Parameters) -> None:
     """Set every parameter on a connection, so that getvariable reads it."""
     for statement in statements(parameters):
         con.execute(statement)
+
+
+def apply_built(warehouse: Warehouse) -> None:
+    """Set the parameters of the last build on the warehouse's connection; none before the first build."""
+    for statement in built_statements(warehouse):
+        warehouse.run(statement)
+
+
+def built_statements(warehouse: Warehouse) -> list[str]:
+    """The SET VARIABLE statements of the last build's parameters."""
+    found = warehouse.rows("SELECT name, value FROM meta.parameter ORDER BY name")
+    return [f"SET VARIABLE {name} = {value};" for name, value in found]
 
 
 def statements(parameters: Parameters) -> list[str]:
