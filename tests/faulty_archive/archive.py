@@ -27,7 +27,8 @@ class FaultyArchive:
     """A whole archive on 127.0.0.1, for as long as the `with` block lasts; healthy until `fault` is called.
 
     `tables` are what it holds: tables by name (a DuckDB query, an Arrow table, or rows) or the path of a warehouse
-    whose raw tables are copied. `simbad` are the rows of SIMBAD's `basic`: main_id, ra, dec, otype.
+    whose raw tables are copied. `simbad` are the rows of SIMBAD's `basic` (main_id, ra, dec, otype); without them there
+    is neither SIMBAD nor X-Match.
 
     Of the TAP service: `uploads`, `upload_rows` and `upload_bytes` say what it takes; `default_rows` holds without
     MAXREC, `most_rows` always; `serialization` is what `votable` means; `magic_nulls` puts numbers for NULL in
@@ -39,36 +40,39 @@ class FaultyArchive:
         self,
         tables: Mapping[str, TableSource] | Path,
         *,
-        simbad: Rows = (),
+        simbad: Rows | None = None,
         release: str = "skymapper_dr2",
         **manner: Any,
     ) -> None:
         self._tables, self._simbad, self._release, self._manner = tables, simbad, release, Manner(**manner)
         self._faults = Faults()
         self._lock = threading.Lock()
-        self._open = 0
+        self._open: set[int] = set()
+        self._numbers = 0
         self.requests: list[Request] = []
         self.failures: list[str] = []
 
     def __enter__(self) -> Self:
         self.closing = threading.Event()
         held = Catalogue(self._tables, self._release)
-        simbad = Catalogue(_simbad_tables(self._simbad), self._release)
-        self._catalogues = (held, simbad)
-        self.tap = Tap(held, self._manner, "tap", "uws")
-        self.simbad = Tap(simbad, Manner(), "simbad", "simbad.uws")
+        simbad = None if self._simbad is None else Catalogue(_simbad_tables(self._simbad), self._release)
+        self._catalogues = [catalogue for catalogue in (held, simbad) if catalogue is not None]
+        self._taps = [Tap(held, self._manner, "tap", "uws")]
+        if simbad is not None:
+            self._taps.append(Tap(simbad, Manner(), "simbad", "simbad.uws"))
         self._positions = Positions(held, simbad, self._manner.most_rows)
         self._server = Server(self)
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-        self.tap.base = self.simbad.base = self.url
+        for tap in self._taps:
+            tap.base = self.url
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
         self._thread.start()
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
         self.closing.set()
-        self.tap.jobs.close()
-        self.simbad.jobs.close()
+        for tap in self._taps:
+            tap.jobs.close()
         self._server.shutdown()
         self._server.drop_connections()
         self._server.server_close()
@@ -101,7 +105,7 @@ class FaultyArchive:
     @property
     def jobs(self) -> list[Job]:
         """The TAP service's jobs that are not destroyed."""
-        return self.tap.jobs.all()
+        return self._taps[0].jobs.all()
 
     def fault(
         self,
@@ -135,13 +139,14 @@ class FaultyArchive:
         return [request for request in self.requests if request.operation == operation]
 
     def repeated(self) -> list[str]:
-        """Queries that were asked more than once with the same upload, at once or as a job."""
+        """What was asked more than once although it was answered without a fault: queries with the same upload,
+        cones, X-Matches."""
         asked = Counter(
-            (request.query, tuple(sorted(request.uploads.items())))
+            (request.query or str(sorted(request.parameters.items())), tuple(sorted(request.uploads.items())))
             for request in self.requests
-            if request.operation.endswith((".sync", ".create"))
+            if request.operation.endswith((".sync", ".create", "cone", "xmatch")) and not request.faults
         )
-        return [query for (query, _), times in asked.items() if times > 1]
+        return [words for (words, _), times in asked.items() if times > 1]
 
     def most_at_once(self) -> int:
         """The greatest number of requests that were open together."""
@@ -156,9 +161,11 @@ class FaultyArchive:
         """A request entered in the log."""
         path, parameters, files = parse(target, body, headers.get("Content-Type", ""))
         with self._lock:
-            self._open += 1
-            number = len(self.requests) + 1
-            request = Request(number, time.monotonic(), method, path, parameters, files, headers, self._open)
+            self._numbers += 1
+            self._open.add(self._numbers)
+            request = Request(
+                self._numbers, time.monotonic(), method, path, parameters, files, headers, len(self._open)
+            )
             self.requests.append(request)
         service = self._service(path)
         if isinstance(service, Tap):
@@ -168,10 +175,11 @@ class FaultyArchive:
         return request
 
     def end(self, request: Request) -> None:
-        """The request is answered."""
-        request.seconds = time.monotonic() - request.started
+        """The request is answered, but for its last bytes: a client that has those may ask again at once."""
         with self._lock:
-            self._open -= 1
+            if request.number in self._open:
+                self._open.remove(request.number)
+                request.seconds = time.monotonic() - request.started
 
     def answer(self, request: Request) -> tuple[Reply, Sequence[Fault]]:
         """What is sent, and the faults that are in the sending."""
@@ -194,7 +202,7 @@ class FaultyArchive:
         return reply, [fault for fault in faults if fault.stage == "wire"]
 
     def _service(self, path: str) -> Tap | Positions | None:
-        services: tuple[Tap | Positions, ...] = (self.tap, self.simbad, self._positions)
+        services: list[Tap | Positions] = [*self._taps, self._positions]
         return next((service for service in services if service.owns(path)), None)
 
     def _rewrite(self, reply: Reply, faults: Sequence[Fault]) -> None:
@@ -214,7 +222,7 @@ class FaultyArchive:
 def _simbad_tables(rows: Rows) -> dict[str, TableSource]:
     """SIMBAD's tables from its objects; ident and otypedef hold what can be told of them."""
     if not rows:
-        return {}
+        return {"basic": "SELECT 0 AS oid, '' AS main_id, 0.0::DOUBLE AS ra, 0.0::DOUBLE AS dec, '' AS otype LIMIT 0"}
     basic = [{"oid": place + 1, **row} for place, row in enumerate(rows)]
     kinds = dict.fromkeys(str(row.get("otype")) for row in basic)
     return {

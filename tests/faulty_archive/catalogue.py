@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -45,7 +46,6 @@ class Held:
     name: str
     description: str
     columns: tuple[Column, ...]
-    rows: int
 
     def indexed(self, column: Column) -> bool:
         """Whether the archive says that it finds rows by this column quickly."""
@@ -144,20 +144,19 @@ class Catalogue:
         self._con.execute("DETACH warehouse")
 
     def _held(self) -> list[Held]:
-        listed = self._con.execute(
-            "SELECT CASE schema_name WHEN 'main' THEN '' ELSE schema_name || '.' END || table_name, estimated_size "
-            "FROM duckdb_tables() ORDER BY 1"
-        ).fetchall()
+        whole = "CASE schema_name WHEN 'main' THEN '' ELSE schema_name || '.' END || table_name"
+        columns: dict[str, list[Column]] = {}
+        for name, column, kind in self._con.execute(
+            f"SELECT {whole}, column_name, data_type FROM duckdb_columns() WHERE NOT internal ORDER BY 1, column_index"
+        ).fetchall():
+            columns.setdefault(name, []).append(Column(column, _told(kind)))
         contracts = {table.name: table for table in self._contract.tables}
         held = []
-        for name, rows in listed:
+        for name, told in columns.items():
             contract = contracts.get(name)
             known = {column.name: column for column in contract.columns} if contract else {}
-            columns = tuple(
-                replace(known.get(column, Column(column, kind)), name=column, type=_told(kind))
-                for column, kind, *_ in self._con.execute(f"DESCRIBE {name}").fetchall()
-            )
-            held.append(Held(name, contract.description if contract else "", columns, rows))
+            whole_columns = tuple(replace(known.get(one.name, one), name=one.name, type=one.type) for one in told)
+            held.append(Held(name, contract.description if contract else "", whole_columns))
         return held
 
     def _make_tap_schema(self) -> None:
@@ -206,6 +205,7 @@ class Catalogue:
             self._con.unregister("_cells")
 
 
+@cache
 def adql_name(name: str) -> str:
     """A column's name as TAP_SCHEMA lists it: in quotes where a query must quote it (TAP 1.1, section 4.3)."""
     try:

@@ -94,13 +94,15 @@ class _Handler(BaseHTTPRequestHandler):
         if any(place == 0 for place, _ in pauses):
             self.server.archive.closing.wait(sum(seconds for place, seconds in pauses if place == 0))
         if part == 0 and any(fault.kind in ("reset", "lost_answer") for fault in faults):
-            self._reset()
+            self._reset(request)
             return
+        if not reply.body or self.command == "HEAD":
+            self.server.archive.end(request)
         self.wfile.write(self._head(reply))
         if self.command != "HEAD":
             self._body(request, reply, part, pace, [pause for pause in pauses if pause[0]], ends=not closes)
         if any(fault.kind == "reset" for fault in faults):
-            self._reset()
+            self._reset(request)
         self.close_connection = self.close_connection or closes or reply.transfer == "close"
 
     def _head(self, reply: Reply) -> bytes:
@@ -124,8 +126,10 @@ class _Handler(BaseHTTPRequestHandler):
         write: Callable[[bytes], Any] = self._chunk if reply.transfer == "chunked" else self.wfile.write
         for start, end in pairwise(marks):
             closing.wait(sum(seconds for place, seconds in pauses if place == start))
-            write(body[start:end])
             request.sent += end - start
+            if end == len(body):
+                self.server.archive.end(request)
+            write(body[start:end])
             if pace:
                 closing.wait((end - start) / pace)
         if reply.transfer == "chunked" and ends:
@@ -134,8 +138,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _chunk(self, piece: bytes) -> None:
         self.wfile.write(f"{len(piece):X}\r\n".encode() + piece + b"\r\n")
 
-    def _reset(self) -> None:
+    def _reset(self, request: Request) -> None:
         """Close so that the client gets a reset, not an end."""
+        self.server.archive.end(request)
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.connection.close()
         self.close_connection = True

@@ -55,9 +55,7 @@ def result(answer: Answer, form: str, *, magic_nulls: bool = False) -> Reply:
     out = io.BytesIO()
     write_votable(out, table, answer.columns, form, answer.name, "")
     head, rows, tail = out.getvalue().partition(b"<DATA>")
-    head = re.sub(rb"<INFO name=\"QUERY_STATUS\" value=\"OK\"/>", b"%b", head) % (
-        b'<INFO name="QUERY_STATUS" value="OK">Query successful</INFO>'
-    )
+    head = head.replace(b'value="OK"/>', b'value="OK">Query successful</INFO>')
     for name, null in nulls.items():
         head = _with_values(head, name, null)
     if answer.overflow:

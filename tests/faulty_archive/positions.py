@@ -22,19 +22,19 @@ _BRIEF = 5
 class Positions:
     """Simple Cone Search 1.03 with SkyMapper's CATALOG, and X-Match against SIMBAD."""
 
-    def __init__(self, archive: Catalogue, simbad: Catalogue, most_rows: int) -> None:
+    def __init__(self, archive: Catalogue, simbad: Catalogue | None, most_rows: int) -> None:
         self._archive, self._simbad, self._most_rows = archive, simbad, most_rows
 
     def owns(self, path: str) -> bool:
         """Whether a path is one of these."""
-        return path in ("/cone", "/xmatch")
+        return path == "/cone" or (path == "/xmatch" and self._simbad is not None)
 
     def answer(self, request: Request, faults: Sequence[Fault]) -> Reply:
         """The rows near a position, or near each uploaded one."""
         cone = request.path == "/cone"
         timeout = next((fault for fault in faults if fault.kind == "timeout"), None)
         try:
-            answer = self._cone(request) if cone else self._xmatch(request)
+            answer = self._cone(request) if self._simbad is None or cone else self._xmatch(self._simbad, request)
             if timeout is not None and answer.table.num_rows > timeout.details["rows_over"]:
                 raise QueryError(timeout.details["message"])
         except QueryError as error:
@@ -62,7 +62,7 @@ class Positions:
         table = answer.table.select([column.name for column in told])
         return Answer(table.slice(0, most), told, name.split(".")[-1], overflow=table.num_rows > most)
 
-    def _xmatch(self, request: Request) -> Answer:
+    def _xmatch(self, simbad: Catalogue, request: Request) -> Answer:
         words = request.parameters
         if words.get("REQUEST", "").lower() != "xmatch":
             raise QueryError("REQUEST must be xmatch")
@@ -75,29 +75,30 @@ class Positions:
         ra, dec = words.get("COLRA1", ""), words.get("COLDEC1", "")
         if ra not in cat1.column_names or dec not in cat1.column_names:
             raise QueryError(f"colRA1 '{ra}' and colDec1 '{dec}' must be columns of cat1")
-        answer = self._near(cat1, ra, dec, radius, best=words.get("SELECTION", "all") == "best")
+        answer = _near(simbad, cat1, ra, dec, radius, best=words.get("SELECTION", "all") == "best")
         most = min(int(words.get("MAXREC", self._most_rows)), self._most_rows)
         return replace(answer, table=answer.table.slice(0, most), overflow=answer.table.num_rows > most)
 
-    def _near(self, cat1: pa.Table, ra: str, dec: str, radius_arcsec: float, *, best: bool) -> Answer:
-        """angDist, the columns of cat1, those of SIMBAD; `best` keeps the nearest of each row of cat1."""
-        theirs = [column.name for column in self._simbad.tables["basic"].columns if column.name != "oid"]
-        names = {"otype": "main_type"}
-        told = ", ".join(f'b."{name}" AS "{names.get(name, name)}"' for name in theirs)
-        return self._simbad.rows(
-            f"""
-            WITH numbered AS (SELECT row_number() OVER () AS _row, * FROM cat1),
-            pairs AS (
-                SELECT haversine_deg(a."{ra}", a."{dec}", b.ra, b.dec) * 3600 AS "angDist", a.*, {told}
-                FROM numbered AS a JOIN basic AS b ON abs(b.dec - a."{dec}") * 3600 <= ?
-            )
-            SELECT * EXCLUDE (_row) FROM pairs WHERE "angDist" <= ?
-            QUALIFY NOT ? OR row_number() OVER (PARTITION BY _row ORDER BY "angDist") = 1
-            ORDER BY _row, "angDist"
-            """,
-            [radius_arcsec, radius_arcsec, best],
-            cat1=cat1,
+
+def _near(simbad: Catalogue, cat1: pa.Table, ra: str, dec: str, radius_arcsec: float, *, best: bool) -> Answer:
+    """angDist, the columns of cat1, those of SIMBAD; `best` keeps the nearest of each row of cat1."""
+    theirs = [column.name for column in simbad.tables["basic"].columns if column.name != "oid"]
+    names = {"otype": "main_type"}
+    told = ", ".join(f'b."{name}" AS "{names.get(name, name)}"' for name in theirs)
+    return simbad.rows(
+        f"""
+        WITH numbered AS (SELECT row_number() OVER () AS _row, * FROM cat1),
+        pairs AS (
+            SELECT haversine_deg(a."{ra}", a."{dec}", b.ra, b.dec) * 3600 AS "angDist", a.*, {told}
+            FROM numbered AS a JOIN basic AS b ON abs(b.dec - a."{dec}") * 3600 <= ?
         )
+        SELECT * EXCLUDE (_row) FROM pairs WHERE "angDist" <= ?
+        QUALIFY NOT ? OR row_number() OVER (PARTITION BY _row ORDER BY "angDist") = 1
+        ORDER BY _row, "angDist"
+        """,
+        [radius_arcsec, radius_arcsec, best],
+        cat1=cat1,
+    )
 
 
 def _number(words: Mapping[str, str], name: str) -> float:
