@@ -1,130 +1,322 @@
-"""CSV files: read once with the contract's types; where that fails, read again as text to name the place."""
+"""CSV files: read once, as a stream, with the contract's types; where that fails, read again to name the place."""
 
 from __future__ import annotations
 
 import csv
-import gzip
 import io
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any, BinaryIO
 
-import duckdb
-from skysy.loaders.source import Kind, Received, Source
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as arrow_csv
+from skysy.loaders.source import FLOAT32_SLACK, Received, Source, arrow_source, kind_of, labels
 
 from skysy.columns import Column
 from skysy.contract import TableContract
-from skysy.errors import FileDamaged
+from skysy.errors import FileDamaged, SkysyError, ValueDamaged
 
 NULLS = ("", "NULL", "null", "--")
-_HEAD = 1 << 20
+TRUE = ("true", "True", "TRUE", "t", "T", "1")
+FALSE = ("false", "False", "FALSE", "f", "F", "0")
+_BLOCK = 1 << 20
+_AGAIN = "Nothing of it was kept. Get it again."
+_MEND = "Nothing of it was kept; files loaded before it stay. Mend it and give the same command again."
+_ARROW = {
+    "BOOLEAN": pa.bool_(),
+    "TINYINT": pa.int8(),
+    "SMALLINT": pa.int16(),
+    "INTEGER": pa.int32(),
+    "BIGINT": pa.int64(),
+    "REAL": pa.float32(),
+    "FLOAT": pa.float32(),
+    "DOUBLE": pa.float64(),
+}
 
 
 def open_csv(path: Path, table: TableContract) -> Source:
     """The rows of a CSV file with a header line, gzipped or not; raises FileDamaged where it is cut or is none.
 
     Columns of the contract are read with its types (DECIMAL as DOUBLE, so that surplus decimals can be seen), others as
-    text. NULL is an empty field, NULL, null or --.
+    text. NULL is an empty field, NULL, null or --. An integer is digits alone: what has a point or an exponent has been
+    through a floating-point number.
     """
-    names = _header(path)
-    if path.name.lower().endswith(".gz"):
-        _check_gzip(path)
-    found = {name: table.column(name) for name in names}
-    columns = tuple(Received(name, _kind(column)) for name, column in found.items())
-    call = _read_csv(path, {name: _read_type(column) for name, column in found.items()})
+    with ExitStack() as held:
+        text = _Text(path.name, held.enter_context(path.open("rb")), zipped=_is_zipped(path))
+        names = text.header()
+        columns = [table.column(name) for name in names]
+        schema = pa.schema([(label, _arrow_type(column)) for label, column in zip(labels(names), columns, strict=True)])
+        received = tuple(
+            Received(name, kind_of(kept.type), label=kept.name) for name, kept in zip(names, schema, strict=True)
+        )
+        notes: dict[str, str] = {}
 
-    def relation(con: duckdb.DuckDBPyConnection) -> str:
-        return call
+        def find(labels: Collection[str] | None = None) -> SkysyError | None:
+            return first_bad_value(path, table, labels)
 
-    return Source(columns, relation)
+        batches = _batches(text, schema, find, notes)
+        return arrow_source(received, schema, batches, find=find, notes=notes, close=held.pop_all().close)
+    raise AssertionError("not reached")
 
 
-def first_bad_value(con: duckdb.DuckDBPyConnection, path: Path, table: TableContract) -> tuple[str, str, int] | None:
-    """(column, value, line) of the first value that cannot be what the contract says, or None.
-
-    Lines count from 1, the header being the first.
-    """
-    names = _header(path)
-    as_text = _read_csv(path, dict.fromkeys(names, "VARCHAR"))
-    for name in names:
-        column = table.column(name)
-        if column is None or _read_type(column) == "VARCHAR":
-            continue
-        row = con.execute(
-            f'SELECT value, line FROM (SELECT "{name}" AS value, row_number() OVER () + 1 AS line FROM {as_text}) '
-            f"WHERE value IS NOT NULL AND TRY_CAST(trim(value) AS {_read_type(column)}) IS NULL ORDER BY line LIMIT 1"
-        ).fetchall()
-        if row:
-            return column.name, str(row[0][0]), int(row[0][1])
+def first_bad_value(path: Path, table: TableContract, only: Collection[str] | None = None) -> SkysyError | None:
+    """What is wrong with the first place that is not what the contract says, or None; `only` are labels of columns."""
+    with path.open("rb") as source:
+        text = _Text(path.name, source, zipped=_is_zipped(path))
+        names = text.header()
+        schema = pa.schema([(label, pa.string()) for label in labels(names)])
+        looked_at = [place for place, label in enumerate(schema.names) if only is None or label in only]
+        columns = [table.column(names[place]) for place in looked_at]
+        before = 0
+        try:
+            for batch in _parsed(text, schema, [schema.names[place] for place in looked_at]):
+                found = [
+                    (*bad, column)
+                    for column, values in zip(columns, batch.columns, strict=True)
+                    if column is not None and (bad := _first_bad(column, values)) is not None
+                ]
+                if found:
+                    row, value, column = min(found, key=lambda one: one[0])
+                    return ValueDamaged(
+                        f"{path.name}, line {_line_of(path, before + row)}, column {column.name} of {table.name}: "
+                        f"{value!r} cannot be {column.type}.{_why(column, value)}",
+                        _MEND,
+                    )
+                before += batch.num_rows
+        except (pa.ArrowInvalid, OSError):
+            return _first_bad_line(path, len(names))
+        except SkysyError as error:
+            return error
     return None
 
 
-def _header(path: Path) -> list[str]:
-    opener = gzip.open if path.name.lower().endswith(".gz") else open
+def _first_bad(column: Column, values: pa.Array) -> tuple[int, str] | None:
+    """(index, text) of the first value of a batch that cannot be of the column's type."""
+    fits = _fits(column, values)
+    if fits is None:  # some value stopped the cast of them all
+        fits = pa.array(
+            [text is None or bool((_fits(column, pa.array([text])) or [False])[0]) for text in values.to_pylist()]
+        )
+    place = pc.index(pc.fill_null(fits, True), False).as_py()
+    return None if place < 0 else (place, values[place].as_py())
+
+
+def _fits(column: Column, values: pa.Array) -> pa.Array | None:
+    """Which values can be of the column's type; NULL for NULL, None in all where the cast fails."""
+    if column.type == "BOOLEAN":
+        return pc.if_else(pc.is_valid(values), pc.is_in(values, pa.array([*TRUE, *FALSE])), None)
+    kind = _arrow_type(column)
+    if pa.types.is_string(kind):
+        return pa.repeat(True, len(values))
     try:
-        with opener(path, "rb") as source:
-            head = source.read(_HEAD)
-    except (OSError, EOFError, zlib.error) as error:
-        raise FileDamaged(
-            f"{path.name} cannot be unpacked: {error}.", "Nothing of it was kept. Get it again."
-        ) from error
-    if head.lstrip()[:1] == b"<":
-        raise FileDamaged(
-            f"{path.name} is not CSV: it starts with '<', as a web page or a VOTable does.",
-            "Nothing of it was kept. An archive that fails sends a page instead of rows; get the file again.",
-        )
-    line = head.decode("utf-8-sig", errors="replace").splitlines()[:1]
-    if not line or not line[0].strip():
-        raise FileDamaged(
-            f"{path.name} is empty: it has not even a header line.", "Nothing of it was kept. Get it again."
-        )
-    return [name.strip() for name in next(csv.reader(io.StringIO(line[0])))]
+        numbers = pc.utf8_trim(values, " \t").cast(kind)
+    except pa.ArrowInvalid:
+        return None
+    if not pa.types.is_floating(kind):
+        return pa.repeat(True, len(values))
+    spelt = pc.match_substring(values, "inf", ignore_case=True)
+    finite = pc.or_(pc.invert(pc.is_inf(numbers)), spelt)
+    if not column.type.startswith("DECIMAL"):
+        return finite
+    scale = int(column.type.rstrip(")").split(",")[1])
+    off = pc.abs(pc.subtract(numbers, pc.round(numbers, scale)))
+    return pc.or_(pc.is_nan(numbers), pc.less_equal(off, FLOAT32_SLACK))
 
 
-def _check_gzip(path: Path) -> None:
-    """Unpack to the end: only there does gzip say that nothing is missing."""
-    unpack = zlib.decompressobj(wbits=31)
+def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """(line in which it ends, fields) of every row after the header that is not blank; slow, but it counts lines."""
     with path.open("rb") as source:
-        while block := source.read(_HEAD):
-            try:
-                while block:
-                    unpack.decompress(block)
-                    block = unpack.unused_data
-                    if unpack.eof and block:
-                        unpack = zlib.decompressobj(wbits=31)
-            except zlib.error as error:
-                raise FileDamaged(
-                    f"{path.name} is garbled: {error}.", "Nothing of it was kept. Get it again."
-                ) from error
-    if not unpack.eof:
-        raise FileDamaged(f"{path.name} is cut: its gzip stream has no end.", "Nothing of it was kept. Get it again.")
+        text = _Text(path.name, source, zipped=_is_zipped(path))
+        text.header()
+        reader = csv.reader(io.TextIOWrapper(io.BufferedReader(_Raw(text)), "utf-8", "replace", newline=""))
+        for row in reader:
+            if row:
+                yield reader.line_num + 1, row
 
 
-def _read_csv(path: Path, types: Mapping[str, str]) -> str:
-    quoted = str(path).replace("'", "''")
-    columns = ", ".join(f"'{name.replace(chr(39), chr(39) * 2)}': '{kind}'" for name, kind in types.items())
-    nulls = ", ".join(f"'{null}'" for null in NULLS)
-    return (
-        f"read_csv('{quoted}', header = true, auto_detect = false, delim = ',', quote = '\"', escape = '\"', "
-        f"columns = {{{columns}}}, nullstr = [{nulls}], strict_mode = true, null_padding = false, "
-        "ignore_errors = false, max_line_size = 4194304)"
+def _line_of(path: Path, row: int) -> int:
+    return next(line for place, (line, _) in enumerate(_rows(path)) if place == row)
+
+
+def _first_bad_line(path: Path, fields: int) -> SkysyError | None:
+    line = 1
+    try:
+        for line, row in _rows(path):
+            if len(row) != fields:
+                return FileDamaged(
+                    f"{path.name}, line {line}: {len(row)} fields, where the header has {fields}.", _MEND
+                )
+            if any("\ufffd" in field for field in row):
+                return FileDamaged(f"{path.name}, line {line}: it is not UTF-8 text.", _MEND)
+    except csv.Error as error:
+        return FileDamaged(f"{path.name}, after line {line}: {error}.", _MEND)
+    except SkysyError as error:
+        return error
+    return None
+
+
+class _Text:
+    """The bytes of a file, unpacked, in blocks; knows at the end whether they are whole."""
+
+    def __init__(self, name: str, source: BinaryIO, *, zipped: bool) -> None:
+        self.name = name
+        self._blocks = _unpacked(name, source) if zipped else _plain(source)
+        self._rest = b""
+        self._quotes = 0
+        self._last = b""
+
+    def header(self) -> list[str]:
+        """The names in the first line, which is taken off."""
+        head = b""
+        while (block := next(self._blocks, b"")) and len(head) < _BLOCK:
+            head += block
+            if b"\n" in head or b"\r" in head:
+                break
+        self._refuse_others(head)
+        line = head.splitlines()[0] if head else b""
+        if not line.strip():
+            raise FileDamaged(f"{self.name} is empty: it has not even a header line.", _AGAIN)
+        self._rest = head[len(line) :].removeprefix(b"\r").removeprefix(b"\n")
+        self._last = head[-1:]
+        try:
+            text = line.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise FileDamaged(f"{self.name} is not CSV: its first line is not UTF-8 text.", _AGAIN) from error
+        return [name.strip() for name in next(csv.reader([text]))]
+
+    def read(self, size: int) -> bytes:
+        """The next bytes, at most `size`; raises FileDamaged at the end where something is missing."""
+        if self.is_over():
+            return b""
+        found, self._rest = self._rest[:size], self._rest[size:]
+        self._quotes += found.count(b'"')
+        return found
+
+    def is_over(self) -> bool:
+        """Whether nothing is left; raises FileDamaged where there should be."""
+        if not self._rest:
+            self._rest = next(self._blocks, b"")
+            self._last = self._rest[-1:] or self._last
+            if not self._rest and self._quotes % 2:
+                raise FileDamaged(f"{self.name}: a quote is opened and never closed, as in a file that is cut.", _AGAIN)
+        return not self._rest
+
+    @property
+    def ends_within_a_line(self) -> bool:
+        """Whether the last line has no end; only once all was read."""
+        return self._last not in (b"\n", b"\r")
+
+    def _refuse_others(self, head: bytes) -> None:
+        start = head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
+        if start == b"<":
+            raise FileDamaged(
+                f"{self.name} is not CSV: it starts with '<', as a web page or a VOTable does.",
+                "Nothing of it was kept. An archive that fails sends a page instead of rows; get the file again.",
+            )
+        if head[:4] == b"PAR1" or b"\0" in head[:_BLOCK]:
+            raise FileDamaged(f"{self.name} is not CSV: it holds bytes that no text has.", _AGAIN)
+
+
+class _Raw(io.RawIOBase):
+    """The text as a file object for the standard library and for Arrow."""
+
+    def __init__(self, text: _Text) -> None:
+        self._text = text
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        found = self._text.read(len(buffer))
+        buffer[: len(found)] = found
+        return len(found)
+
+
+def _is_zipped(path: Path) -> bool:
+    return path.name.lower().endswith(".gz")
+
+
+def _plain(source: BinaryIO) -> Iterator[bytes]:
+    while block := source.read(_BLOCK):
+        yield block
+
+
+def _unpacked(name: str, source: BinaryIO) -> Iterator[bytes]:
+    """The content of a gzip file of one member or more; raises FileDamaged where it is cut or garbled."""
+    unpack = zlib.decompressobj(wbits=31)
+    begun = False
+    try:
+        while block := source.read(_BLOCK):
+            while block:
+                if unpack.eof:
+                    block = block.lstrip(b"\0")  # archives on tape pad with zeros
+                    if not block:
+                        break
+                    unpack = zlib.decompressobj(wbits=31)
+                begun = True
+                if found := unpack.decompress(block, _BLOCK):
+                    yield found
+                block = unpack.unconsumed_tail or unpack.unused_data
+    except zlib.error as error:
+        if b"header" in str(error).encode() and not begun:
+            raise FileDamaged(f"{name} is not packed with gzip, as its name says.", _AGAIN) from error
+        raise FileDamaged(f"{name} is garbled: {error}.", _AGAIN) from error
+    while not unpack.eof and (found := unpack.decompress(b"", _BLOCK)):
+        yield found
+    if begun and not unpack.eof:
+        raise FileDamaged(f"{name} is cut: its gzip stream has no end.", _AGAIN)
+
+
+def _batches(
+    text: _Text, schema: pa.Schema, find: Callable[[Collection[str] | None], SkysyError | None], notes: dict[str, str]
+) -> Iterator[pa.RecordBatch]:
+    reals = {one.name for one in schema if pa.types.is_floating(one.type)}
+    infinite: set[str] = set()
+    try:
+        for batch in _parsed(text, schema):
+            infinite |= {name for name in reals - infinite if pc.any(pc.is_inf(batch.column(name))).as_py()}
+            yield batch
+    except (pa.ArrowInvalid, OSError) as error:
+        raise find(None) or FileDamaged(f"{text.name}: {str(error).splitlines()[0]}.", _MEND) from error
+    # A number that is too large became an infinity without a word.
+    if infinite and (bad := find(infinite)):
+        raise bad
+    if text.ends_within_a_line:
+        notes["unfinished_last_line"] = "the last line has no end, as in a file that was cut within its last value"
+
+
+def _parsed(text: _Text, schema: pa.Schema, only: Collection[str] | None = None) -> Iterator[pa.RecordBatch]:
+    if text.is_over():
+        return
+    reader = arrow_csv.open_csv(
+        pa.PythonFile(io.BufferedReader(_Raw(text), _BLOCK), "r"),
+        arrow_csv.ReadOptions(block_size=_BLOCK, column_names=schema.names),
+        arrow_csv.ParseOptions(newlines_in_values=True),
+        arrow_csv.ConvertOptions(
+            column_types=schema,
+            include_columns=only,
+            null_values=NULLS,
+            strings_can_be_null=True,
+            true_values=TRUE,
+            false_values=FALSE,
+        ),
     )
+    yield from reader
 
 
-def _read_type(column: Column | None) -> str:
+def _arrow_type(column: Column | None) -> pa.DataType:
     if column is None:
-        return "VARCHAR"
-    return "DOUBLE" if column.type.startswith("DECIMAL") else column.type
+        return pa.string()
+    return pa.float64() if column.type.startswith("DECIMAL") else _ARROW.get(column.type, pa.string())
 
 
-def _kind(column: Column | None) -> Kind:
-    if column is None:
-        return "text"
-    read = _read_type(column)
-    if read in ("REAL", "FLOAT"):
-        return "float32"
-    if read == "DOUBLE":
-        return "float64"
-    if read == "BOOLEAN":
-        return "boolean"
-    return "text" if read == "VARCHAR" else "integer"
+def _why(column: Column, text: str) -> str:
+    if column.type == "BOOLEAN":
+        return f" Known spellings: {', '.join((*TRUE, *FALSE))}."
+    if pa.types.is_integer(_arrow_type(column)):
+        with_point = any(mark in text for mark in ".eE")
+        return " It has been through a floating-point number, which loses digits." if with_point else ""
+    return ""

@@ -17,8 +17,11 @@ _SUFFIXES = {
     ".vot": "votable",
     ".vot.gz": "votable",
     ".xml": "votable",
+    ".xml.gz": "votable",
     ".votable": "votable",
+    ".votable.gz": "votable",
     ".fits": "fits",
+    ".fit": "fits",
     ".fits.gz": "fits",
 }
 _BLOCK = 1 << 20
@@ -55,7 +58,10 @@ def discover(directory: Path, contract: Contract) -> Found:
     """
     if not directory.is_dir():
         raise UsageError(f"{directory} is not a directory.", "Name the directory that holds the archive's files.")
-    entries = sorted(path for path in directory.iterdir() if path.is_file())
+    try:
+        entries = sorted(path for path in directory.iterdir() if path.is_file() or _is_broken_link(path))
+    except OSError as error:
+        raise UsageError(f"{directory} cannot be read: {error.strerror}.", "Give yourself the rights.") from error
     found = [file for path in entries if (file := _recognise(path, contract)) is not None]
     names = {file.name for file in found}
     place = {table.name: index for index, table in enumerate(contract.tables)}
@@ -68,6 +74,12 @@ def discover(directory: Path, contract: Contract) -> Found:
         )
     _refuse_twins(found)
     return Found(tuple(found), tuple(path.name for path in entries if path.name not in names))
+
+
+def part_of(name: str, contract: Contract) -> tuple[str, str] | None:
+    """(table, part) that a file's name means, whatever its format; None where it is named after no table."""
+    found = _recognise(Path(name), contract)
+    return None if found is None else (found.table.name, found.part)
 
 
 def sha256_of(path: Path) -> str:
@@ -90,6 +102,10 @@ def _recognise(path: Path, contract: Contract) -> ArchiveFile | None:
             if stem == name or stem.startswith(f"{name}."):
                 return ArchiveFile(path, table, stem.removeprefix(name).lstrip("."), _SUFFIXES[suffix])
     return None
+
+
+def _is_broken_link(path: Path) -> bool:
+    return path.is_symlink() and not path.exists()
 
 
 def _refuse_twins(files: list[ArchiveFile]) -> None:

@@ -2,27 +2,47 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 from astropy.io import fits
-from skysy.loaders.source import Received, Source, arrow_source, kind_of
+from skysy.loaders.source import Received, Source, arrow_source, kind_of, labels
 
 from skysy.contract import TableContract
 from skysy.errors import ContractError, FileDamaged
 
 _BATCH = 65_536
+_KEPT = "Nothing of it was kept."
+_AGAIN = f"{_KEPT} Get it again."
 _ARROW = {
-    "i2": pa.int16(),
-    "i4": pa.int32(),
-    "i8": pa.int64(),
     "u1": pa.int16(),
+    "i2": pa.int16(),
+    "u2": pa.int32(),
+    "i4": pa.int32(),
+    "u4": pa.int64(),
+    "i8": pa.int64(),
+    "u8": pa.uint64(),
     "f4": pa.float32(),
     "f8": pa.float64(),
 }
+
+
+@dataclass(frozen=True)
+class _Column:
+    """A column that is read: its place in the file, its Arrow type, and the number that stands for NULL."""
+
+    place: int
+    name: str
+    unit: str | None
+    type: pa.DataType
+    null: int | None
 
 
 def open_fits(path: Path, table: TableContract) -> Source:
@@ -30,65 +50,100 @@ def open_fits(path: Path, table: TableContract) -> Source:
 
     A logical column holds NULL as the byte 0, which readers give as False, so a column that the contract calls BOOLEAN is
     refused as logical and taken as an integer column with TNULL. Raises ContractError for that, FileDamaged for a file
-    that is cut or is none.
+    that is cut, is none, or does not have the checksum that it tells. A packed file is unpacked in memory.
     """
-    try:
-        hdus = fits.open(path, memmap=not path.name.lower().endswith(".gz"), character_as_bytes=True)
-        hdu = next(one for one in hdus if isinstance(one, fits.BinTableHDU))
-        rows, definitions = hdu.data, list(hdu.columns)
-        whole = path.name.lower().endswith(".gz") or path.stat().st_size >= hdu.fileinfo()["datLoc"] + hdu.size
-    except StopIteration as error:
-        raise FileDamaged(f"{path.name} holds no binary table.", "Nothing of it was kept.") from error
-    except (OSError, TypeError, ValueError, EOFError) as error:
-        raise FileDamaged(
-            f"{path.name} is not a whole FITS file: {error}.", "Nothing of it was kept. Get it again."
-        ) from error
+    with ExitStack() as held:
+        rows, definitions = _open(path, held)
+        found = [_column(path, table, place, one, rows) for place, one in enumerate(definitions)]
+        kept = [one for one in found if one is not None]
+        schema = pa.schema(list(zip(labels(one.name for one in kept), (one.type for one in kept), strict=True)))
+        received = tuple(
+            Received(one.name, kind_of(one.type), one.unit, field.name) for one, field in zip(kept, schema, strict=True)
+        )
+        batches = _batches(path.name, rows, kept, schema)
+        return arrow_source(received, schema, batches, len(rows), close=held.pop_all().close)
+    raise AssertionError("not reached")
+
+
+def _open(path: Path, held: ExitStack) -> tuple[Any, list[Any]]:
+    """The rows and column definitions of the first binary table; astropy's warnings of damage are errors here."""
+    zipped = path.name.lower().endswith(".gz")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.filterwarnings("error", message=".*(truncated|Checksum|Datasum).*")
+        try:
+            hdus = held.enter_context(fits.open(path, memmap=not zipped, character_as_bytes=True, checksum=True))
+            hdu = next((one for one in hdus if isinstance(one, fits.BinTableHDU)), None)
+            if hdu is not None:
+                rows, definitions = hdu.data, list(hdu.columns)
+                whole = zipped or path.stat().st_size >= hdu.fileinfo()["datLoc"] + hdu.size
+        except Exception as error:  # astropy raises many kinds; each means that the file cannot be read
+            raise FileDamaged(f"{path.name} is not a whole FITS file: {_sentence(error)}.", _AGAIN) from error
+    if hdu is None:
+        raise FileDamaged(f"{path.name} holds no binary table.", _KEPT)
     if not whole:
-        raise FileDamaged(f"{path.name} is cut: rows are missing at its end.", "Nothing of it was kept. Get it again.")
-    types = [_arrow_type(path, table, one) for one in definitions]
-    kept = [(one, kind) for one, kind in zip(definitions, types, strict=True) if kind is not None]
-    schema = pa.schema([(one.name, kind) for one, kind in kept])
-    received = tuple(Received(one.name, kind_of(kind), one.unit) for one, kind in kept)
-    return arrow_source(received, schema, _batches(rows, kept, schema), len(rows))
+        raise FileDamaged(f"{path.name} is cut: rows are missing at its end.", _AGAIN)
+    return rows, definitions
 
 
-def _arrow_type(path: Path, table: TableContract, definition: Any) -> pa.DataType | None:
-    """The Arrow type of a column, None for one that is not of the contract and cannot be read."""
+def _sentence(error: Exception) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text.rstrip(".")
+
+
+def _column(path: Path, table: TableContract, place: int, definition: Any, rows: Any) -> _Column | None:
+    """How a column is read, None for one that is not of the contract and cannot be."""
     column = table.column(definition.name)
-    code = definition.dtype.base.str.lstrip("<>|=")
-    if definition.format.strip("0123456789").startswith("L"):
-        if column is not None and column.type == "BOOLEAN":
-            raise ContractError(
-                f"{path.name}, column {definition.name}: a FITS logical column cannot tell NULL from False, and for "
-                f"{column.name} of {table.name} that difference decides which rows count.",
-                "Nothing of it was kept. Send this table as Parquet, CSV or VOTable, or the column as an integer with TNULL.",
-            )
-        return None
-    if code.startswith("S"):
-        return pa.string()
-    if definition.dtype.shape not in ((), (1,)) or code not in _ARROW:
+    form = definition.format.strip("0123456789")
+    if form.startswith("L") and column is not None and column.type == "BOOLEAN":
+        raise ContractError(
+            f"{path.name}, column {definition.name}: a FITS logical column cannot tell NULL from False, and "
+            f"{column.name} of {table.name} may be either.",
+            f"{_KEPT} Send this table as Parquet, CSV or VOTable, or the column as an integer with TNULL.",
+        )
+    if form[:1] == "A":
+        return _Column(place, definition.name, definition.unit, pa.string(), None)
+    sample = np.asarray(rows[:0].field(place))  # as it is after TSCAL and TZERO
+    kind = _ARROW.get(sample.dtype.str.lstrip("<>|="))
+    if kind is None or sample.shape[1:] not in ((), (1,)) or form[:1] in "LXPQ":
         if column is None:
             return None
         raise ContractError(
-            f"{path.name}, column {definition.name}: format {definition.format} is not one value a row.",
-            "Nothing of it was kept. Send the column as a plain number or text.",
+            f"{path.name}, column {definition.name}: format {definition.format} is not one number or text a row.",
+            f"{_KEPT} Send the column as a plain number or text.",
         )
-    return _ARROW[code]
+    null = _null(definition) if pa.types.is_integer(kind) else None
+    return _Column(place, definition.name, definition.unit, kind, null)
 
 
-def _batches(rows: Any, kept: list[tuple[Any, pa.DataType]], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+def _null(definition: Any) -> int | None:
+    """TNULL as it is after TZERO; astropy gives unsigned integers that FITS stores with an offset."""
+    if definition.null in (None, ""):
+        return None
+    return int(definition.null) + int(definition.bzero or 0)
+
+
+def _batches(name: str, rows: Any, kept: list[_Column], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
     for start in range(0, len(rows), _BATCH):
         part = rows[start : start + _BATCH]
-        yield pa.RecordBatch.from_arrays([_array(part, one, kind) for one, kind in kept], schema=schema)
+        yield pa.RecordBatch.from_arrays([_array(name, part, start, one) for one in kept], schema=schema)
 
 
-def _array(part: Any, definition: Any, kind: pa.DataType) -> pa.Array:
-    values = np.asarray(part.field(definition.name))
-    if kind == pa.string():
-        texts = [bytes(value).rstrip(b" \0").decode("ascii", "replace") or None for value in values.tolist()]
-        return pa.array(texts, kind)
+def _array(name: str, part: Any, start: int, column: _Column) -> pa.Array:
+    if column.type == pa.string():
+        raw: npt.NDArray[Any] = part.view(np.ndarray)
+        cells = raw[part.dtype.names[column.place]].astype(bytes).ravel().tolist()
+        return pa.array([_text(name, column, start + n, cell) for n, cell in enumerate(cells, 1)], pa.string())
+    values: npt.NDArray[Any] = np.asarray(part.field(column.place))
     native = np.ascontiguousarray(values.astype(values.dtype.newbyteorder("="))).reshape(len(part))
-    missing = None
-    if definition.null is not None and native.dtype.kind in "iu":
-        missing = native == int(definition.null)
-    return pa.array(native.astype(kind.to_pandas_dtype(), copy=False), kind, mask=missing)
+    missing = None if column.null is None else native == column.null
+    return pa.array(native.astype(column.type.to_pandas_dtype(), copy=False), column.type, mask=missing)
+
+
+def _text(name: str, column: _Column, row: int, value: bytes) -> str | None:
+    text = value.split(b"\0", 1)[0].rstrip(b" ")
+    if not text.isascii():
+        raise FileDamaged(
+            f"{name}, row {row}, column {column.name}: {text!r} is not ASCII, as text in FITS must be.", _KEPT
+        )
+    return text.decode("ascii") or None

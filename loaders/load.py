@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import duckdb
 from skysy.loaders import csv, raw
-from skysy.loaders.files import ArchiveFile, discover, sha256_of
-from skysy.loaders.source import Source
+from skysy.loaders.files import ArchiveFile, discover, part_of, sha256_of
+from skysy.loaders.source import ARROW_ROWS, Source
 from skysy.loaders.verify import Selection, select_columns
 
 from skysy import __version__, ledger
 from skysy.contract import Contract, TableContract, load_contract
-from skysy.errors import FileDamaged, LoadError, SkysyError, SourceChanged, ValueDamaged
+from skysy.errors import FileDamaged, LoadError, SourceChanged, ValueDamaged
 from skysy.store import Warehouse
 
 _KEPT = "Nothing of it was kept; files loaded before it stay. Mend it and give the same command again."
+_FULL = ("No space left", "File too large", "Disk quota")
 
 
 @dataclass(frozen=True)
@@ -55,13 +57,25 @@ def count_files(release: str, directory: Path) -> int:
 
 
 def plan_directory(warehouse: Warehouse | None, release: str, directory: Path) -> LoadSummary:
-    """What `load_directory` would do, without doing it; `warehouse` is None where there is none yet."""
-    found = discover(directory, load_contract(release))
+    """What `load_directory` would do, without doing it; `warehouse` is None where there is none yet.
+
+    Columns of files that would be loaded are checked against the contract; their values are not read. Raises a LoadError
+    at the first file that would be refused for what can be seen so.
+    """
+    contract = load_contract(release)
+    found = discover(directory, contract)
     planned = []
     for file in found.files:
-        known = ledger.loaded_chunk(warehouse.con, release, file.name) if warehouse else None
-        outcome = "load" if known is None else "unchanged" if known[1] == sha256_of(file.path) else "changed"
-        planned.append(LoadedFile(file.table.name, file.name, file.format, outcome, 0, file.path.stat().st_size, 0.0))
+        with _reading(file):
+            known = ledger.loaded_chunk(warehouse.con, release, file.name) if warehouse else None
+            outcome = "load" if known is None else "unchanged" if known[1] == sha256_of(file.path) else "changed"
+            rows, notes = 0, {}
+            if outcome != "unchanged":
+                with _open(file) as source:
+                    notes = _column_notes(select_columns(file.name, file.table, source))
+                    rows = source.expected_rows or 0
+            size = file.path.stat().st_size
+        planned.append(LoadedFile(file.table.name, file.name, file.format, outcome, rows, size, 0.0, notes))
     return LoadSummary(release, tuple(planned), found.ignored)
 
 
@@ -93,7 +107,8 @@ def load_directory(
             if progress:
                 progress(file, results[-1])
     except BaseException:
-        ledger.end_run(warehouse.con, run_id, "failed")
+        with suppress(duckdb.Error):  # a connection that failed for good cannot say so
+            ledger.end_run(warehouse.con, run_id, "failed")
         raise
     ledger.end_run(warehouse.con, run_id, "done")
     return LoadSummary(release, tuple(results), found.ignored)
@@ -103,7 +118,9 @@ def _load_file(
     warehouse: Warehouse, contract: Contract, file: ArchiveFile, run_id: int, *, replace: bool
 ) -> LoadedFile:
     started, began = time.perf_counter(), ledger.now()
-    sha256, size = sha256_of(file.path), file.path.stat().st_size
+    with _reading(file):
+        version = _version(file.path)
+        sha256, size = sha256_of(file.path), file.path.stat().st_size
     known = ledger.loaded_chunk(warehouse.con, contract.release, file.name)
     if known is not None and known[1] == sha256:
         seconds = time.perf_counter() - started
@@ -114,34 +131,79 @@ def _load_file(
             "Nothing was changed. If the new file is right, give the command again with --replace.",
         )
     _refuse_copy(warehouse, contract, file, sha256)
-    source = _open(file)
-    selection = select_columns(file.name, file.table, source)
-    with warehouse.transaction():
-        if known is not None:
-            ledger.drop_chunk(warehouse.con, known[0], file.table.name)
-        chunk_id = ledger.next_chunk_id(warehouse.con)
-        _insert(warehouse, file, source, selection, chunk_id)
-        rows, notes = _inspect(warehouse, file.table, selection, chunk_id)
-        if source.expected_rows is not None and source.expected_rows != rows:
-            raise FileDamaged(f"{file.name} says that it holds {source.expected_rows:,} rows; {rows:,} came.", _KEPT)
-        names = [column.name for column in file.table.columns]
-        content = ledger.content_hash(
-            warehouse.con, file.table.name, names, f"WHERE {ledger.CHUNK_COLUMN} = {chunk_id:d}"
-        )
-        chunk = ledger.Chunk(
-            chunk_id=chunk_id, release=contract.release, table_name=file.table.name, service="file", source=file.name,
-            format=file.format, expected_rows=source.expected_rows, received_rows=rows, bytes=size, sha256=sha256,
-            content_hash=content, notes=notes, started_at=began,
-        )  # fmt: skip
-        ledger.write_chunk(warehouse.con, run_id, chunk)
+    known = known or _same_part(warehouse, contract, file, replace=replace)
+    with _reading(file), _engine(warehouse, file), _open(file) as source:
+        selection = select_columns(file.name, file.table, source)
+        with warehouse.transaction():
+            if known is not None:
+                ledger.drop_chunk(warehouse.con, known[0], file.table.name)
+            chunk_id = ledger.next_chunk_id(warehouse.con)
+            _insert(warehouse, file, source, selection, chunk_id)
+            rows, notes = _inspect(warehouse, file.table, selection, chunk_id)
+            if source.expected_rows is not None and source.expected_rows != rows:
+                raise FileDamaged(
+                    f"{file.name} says that it holds {source.expected_rows:,} rows; {rows:,} came.", _KEPT
+                )
+            notes |= source.notes
+            names = [column.name for column in file.table.columns]
+            where = f"WHERE {ledger.CHUNK_COLUMN} = {chunk_id:d}"
+            content = ledger.content_hash(warehouse.con, file.table.name, names, where)
+            if rows:
+                _refuse_same_rows(warehouse, contract, file, content, rows)
+            chunk = ledger.Chunk(
+                chunk_id=chunk_id, release=contract.release, table_name=file.table.name, service="file",
+                source=file.name, format=file.format, expected_rows=source.expected_rows, received_rows=rows,
+                bytes=size, sha256=sha256, content_hash=content, notes=notes, started_at=began,
+            )  # fmt: skip
+            ledger.write_chunk(warehouse.con, run_id, chunk)
+            if _version(file.path) != version:
+                raise FileDamaged(
+                    f"{file.name} was changed while it was read.", f"{_KEPT} Wait until whatever writes it is done."
+                )
     outcome = "replaced" if known is not None else "loaded"
     seconds = time.perf_counter() - started
     return LoadedFile(file.table.name, file.name, file.format, outcome, rows, size, seconds, notes)
 
 
+def _version(path: Path) -> tuple[int, int, int]:
+    found = path.stat()
+    return found.st_size, found.st_mtime_ns, found.st_ino
+
+
+@contextmanager
+def _reading(file: ArchiveFile) -> Iterator[None]:
+    """A file that the system does not let us read is a FileDamaged in words."""
+    try:
+        yield
+    except OSError as error:
+        raise FileDamaged(f"{file.name} cannot be read: {error.strerror or error}.", _KEPT) from error
+
+
+@contextmanager
+def _engine(warehouse: Warehouse, file: ArchiveFile) -> Iterator[None]:
+    """What DuckDB says when memory or disk are too small, in words."""
+    try:
+        yield
+    except duckdb.OutOfMemoryException as error:
+        limit = warehouse.settings.memory_limit
+        raise LoadError(
+            f"{file.name} needs more memory than {limit}, or more room in {warehouse.settings.temp_directory}.",
+            f"{_KEPT} Raise it, as with --memory-limit 8GB.",
+        ) from error
+    except (duckdb.IOException, duckdb.FatalException, duckdb.InternalException) as error:
+        text = str(error).splitlines()[0]
+        if any(words in text for words in _FULL):
+            raise LoadError(
+                f"The disk is full: {file.name} could not be brought in.",
+                f"{_KEPT} Make room beside the warehouse first.",
+            ) from error
+        raise LoadError(f"{file.name} could not be brought in: {text}", _KEPT) from error
+
+
 def _refuse_copy(warehouse: Warehouse, contract: Contract, file: ArchiveFile, sha256: str) -> None:
     other = warehouse.value(
-        "SELECT source FROM meta.chunk WHERE release = ? AND table_name = ? AND sha256 = ? AND source <> ? AND state = 'loaded'",
+        "SELECT source FROM meta.chunk WHERE release = ? AND table_name = ? AND sha256 = ? AND source <> ? "
+        "AND state = 'loaded' AND received_rows > 0",
         [contract.release, file.table.name, sha256, file.name],
     )
     if other is not None:
@@ -149,6 +211,37 @@ def _refuse_copy(warehouse: Warehouse, contract: Contract, file: ArchiveFile, sh
             f"{file.name} has the same content as {other}, which is loaded: its rows would be there twice.",
             "Nothing was changed. Take one of the two out of the directory.",
         )
+
+
+def _refuse_same_rows(warehouse: Warehouse, contract: Contract, file: ArchiveFile, content: str, rows: int) -> None:
+    other = warehouse.value(
+        "SELECT source FROM meta.chunk WHERE release = ? AND table_name = ? AND content_hash = ? AND state = 'loaded'",
+        [contract.release, file.table.name, content],
+    )
+    if other is not None:
+        raise LoadError(
+            f"{file.name} holds the same {rows:,} rows as {other}, which is loaded: they would be there twice.",
+            "Nothing was changed. Take one of the two out of the directory.",
+        )
+
+
+def _same_part(warehouse: Warehouse, contract: Contract, file: ArchiveFile, *, replace: bool) -> tuple[int, str] | None:
+    """(chunk_id, sha256) of the same part of the table, loaded from a file of another format; None where there is none."""
+    loaded = warehouse.rows(
+        "SELECT source, chunk_id, sha256 FROM meta.chunk "
+        "WHERE release = ? AND table_name = ? AND service = 'file' AND state = 'loaded' AND source <> ?",
+        [contract.release, file.table.name, file.name],
+    )
+    for source, chunk_id, sha256 in loaded:
+        if part_of(source, contract) != (file.table.name, file.part):
+            continue
+        if not replace:
+            raise SourceChanged(
+                f"{file.name} would be the same part of {file.table.name} as {source}, which is loaded.",
+                "Nothing was changed. Give the command again with --replace to have this file instead, or another part name.",
+            )
+        return int(chunk_id), str(sha256)
+    return None
 
 
 def _open(file: ArchiveFile) -> Source:
@@ -171,43 +264,23 @@ def _insert(warehouse: Warehouse, file: ArchiveFile, source: Source, selection: 
     relation = source.relation(warehouse.con)
     try:
         warehouse.run(f"INSERT INTO {file.table.name} SELECT {selection.select_list}, {chunk_id:d} FROM {relation}")
-    except (duckdb.OutOfMemoryException, duckdb.FatalException):
+    except (duckdb.OutOfMemoryException, duckdb.FatalException, duckdb.InternalException):
         raise
-    except duckdb.IOException as error:
-        if "No space left" in str(error):
-            raise LoadError(
-                f"The disk is full while {file.name} was loaded.",
-                f"{_KEPT} Make room beside the warehouse first.",
-            ) from error
-        raise FileDamaged(f"{file.name} cannot be read: {str(error).splitlines()[0]}", _KEPT) from error
     except duckdb.Error as error:
-        raise _explained(file, source, error) from error
+        if source.failures:
+            raise source.failures[0] from error
+        text = str(error).splitlines()[0]
+        if isinstance(error, duckdb.IOException):
+            if any(words in text for words in _FULL):
+                raise
+            raise FileDamaged(f"{file.name} cannot be read: {text}", _KEPT) from error
+        raise source.find() or ValueDamaged(
+            f"{file.name}, table {file.table.name}: {text.split('Error: ', 1)[-1]}", _KEPT
+        ) from error
     finally:
-        if relation == "_arrow_rows":
-            warehouse.con.unregister(relation)
-
-
-def _explained(file: ArchiveFile, source: Source, error: duckdb.Error) -> SkysyError:
-    """The place and the value behind what DuckDB says."""
-    if source.failures:
-        return source.failures[0]
-    text = str(error).splitlines()[0].split("Error: ", 1)[-1]
-    if file.format == "csv":
-        try:
-            with duckdb.connect(":memory:") as con:
-                bad = csv.first_bad_value(con, file.path, file.table)
-        except duckdb.Error as structure:
-            return FileDamaged(
-                f"{file.name} is not the CSV that its header promises: {str(structure).splitlines()[0]}",
-                _KEPT,
-            )
-        if bad is not None:
-            column, value, line = bad
-            return ValueDamaged(
-                f"{file.name}, line {line}, column {column} of {file.table.name}: {value!r} cannot be that.",
-                _KEPT,
-            )
-    return ValueDamaged(f"{file.name}, table {file.table.name}: {text}", _KEPT)
+        if relation == ARROW_ROWS:
+            with suppress(duckdb.Error):
+                warehouse.con.unregister(relation)
 
 
 def _inspect(
@@ -229,16 +302,21 @@ def _inspect(
         for name, n in zip(needed, found[len(reals) + 1 :], strict=True)
         if n or name in nans
     }
-    notes: dict[str, Any] = {"nulls": nulls}
+    notes: dict[str, Any] = {"nulls": nulls, **_column_notes(selection)}
     if nans:
         notes["nan_to_null"] = nans
+    if table.key and (copies := _duplicate_keys(warehouse, table, where)):
+        notes["duplicate_keys"] = copies
+    return rows, notes
+
+
+def _column_notes(selection: Selection) -> dict[str, Any]:
+    notes = {}
     if selection.ignored:
         notes["ignored_columns"] = list(selection.ignored)
     if selection.absent:
         notes["absent_columns"] = list(selection.absent)
-    if table.key and (copies := _duplicate_keys(warehouse, table, where)):
-        notes["duplicate_keys"] = copies
-    return rows, notes
+    return notes
 
 
 def _duplicate_keys(warehouse: Warehouse, table: TableContract, where: str) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from skysy.loaders.source import Received, Source
+from skysy.loaders.source import FLOAT32_SLACK, Received, Source
 
 from skysy.columns import Column
 from skysy.contract import TableContract
@@ -12,8 +12,8 @@ from skysy.errors import ContractError
 
 _INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT")
 _REALS = ("REAL", "FLOAT", "DOUBLE")
-# A 32-bit float carries seven digits: what it lies off a decimal number of magnitude 20 is below this.
-_FLOAT32_SLACK = 4e-6
+# Positions and times; 32 bits are too few for them.
+_FINE = ("pos.eq.", "time.epoch", "time.start")
 
 
 @dataclass(frozen=True)
@@ -71,60 +71,93 @@ def _missing(file_name: str, table: TableContract, column: Column, source: Sourc
 
 def _expression(file_name: str, table: TableContract, column: Column, sent: Received) -> str:
     """SQL that gives the received column as the contract's type, without loss or with an error."""
-    name = '"' + sent.name.replace('"', '""') + '"'
-    kind, wanted = sent.kind, column.type
+    wanted, refused = column.type, ""
     if wanted in _INTEGERS:
-        if kind in ("integer", "decimal") or (kind == "text" and wanted == "SMALLINT"):
-            return f"CAST({name} AS {wanted})"
-        if kind in ("float32", "float64") and wanted != "BIGINT":
-            return (
-                f"CASE WHEN {name} IS NULL OR isnan({name}) THEN NULL WHEN {name} = floor({name}) THEN CAST({name} AS {wanted}) "
-                f"ELSE error('column {column.name}: ' || {name} || ' is no whole number') END"
-            )
+        found = _integer(column, sent)
     elif wanted in _REALS:
-        if kind == "float32" and wanted == "DOUBLE" and (column.ucd or "").startswith("pos.eq"):
-            raise _retyped(
-                file_name,
-                table,
-                column,
-                "a 32-bit float, too coarse for a position (0.03 arcsec to 0.1 arcsec is lost)",
-            )
-        if kind in ("float32", "float64", "integer", "decimal"):
-            return f"CAST({name} AS {wanted})"
+        found = _real(column, sent)
+        if not found and sent.kind == "float32":
+            refused = "a 32-bit float, too coarse for a position (0.1 arcsec is lost) or a time (minutes are)"
     elif wanted.startswith("DECIMAL"):
-        scale = int(wanted.rstrip(")").split(",")[1])
-        if kind in ("integer", "decimal"):
-            return f"CAST({name} AS {wanted})"
-        if kind in ("float32", "float64"):
-            value = f"CAST({name} AS DOUBLE)"
-            return (
-                f"CASE WHEN {name} IS NULL OR isnan({name}) THEN NULL WHEN abs({value} - round({value}, {scale})) <= {_FLOAT32_SLACK} "
-                f"THEN CAST(round({value}, {scale}) AS {wanted}) "
-                f"ELSE error('column {column.name}: ' || {name} || ' has more than {scale} decimals') END"
-            )
+        found = _decimal(column, sent)
     elif wanted == "BOOLEAN":
-        if kind == "boolean":
-            return name
-        if kind == "integer":
-            return f"CASE {name} WHEN 1 THEN TRUE WHEN 0 THEN FALSE WHEN NULL THEN NULL ELSE CASE WHEN {name} IS NOT NULL THEN error('column {column.name}: ' || {name} || ' is neither 0 nor 1') END END"
-        if kind == "text":
-            return (
-                f"CASE WHEN lower(trim({name})) IN ('true', 't', '1') THEN TRUE WHEN lower(trim({name})) IN ('false', 'f', '0') THEN FALSE "
-                f"WHEN {name} IS NULL OR lower(trim({name})) IN ('', 'null') THEN NULL "
-                f"ELSE error('column {column.name}: ' || {name} || ' is no boolean') END"
-            )
-    elif wanted == "VARCHAR" and kind in ("text", "integer"):
-        return f"nullif(rtrim(CAST({name} AS VARCHAR)), '')"
-    raise _retyped(file_name, table, column, _words(kind))
+        found = _boolean(column, sent)
+    else:
+        found = f"nullif(rtrim(CAST({sent.sql} AS VARCHAR)), '')" if sent.kind == "text" else None
+    if found is None:
+        raise _retyped(file_name, table, column, refused or _words(column, sent.kind))
+    return found
 
 
-def _words(kind: str) -> str:
-    return {
-        "float32": "floating point, through which digits of an identifier are lost",
-        "float64": "floating point, through which digits of an identifier are lost",
-        "text": "text",
-        "other": "a type that no column of an archive has",
-    }.get(kind, kind)
+def _integer(column: Column, sent: Received) -> str | None:
+    name, wanted = sent.sql, column.type
+    if sent.kind == "integer":
+        return f"CAST({name} AS {wanted})"
+    if sent.kind == "decimal":
+        return f"CASE WHEN {name} = floor({name}) THEN CAST({name} AS {wanted}) WHEN {name} IS NOT NULL THEN {_error(column, sent, 'is no whole number')} END"
+    if sent.kind == "text" and wanted == "SMALLINT":  # flags that some archives keep as a letter
+        return (
+            f"CASE WHEN regexp_full_match(trim({name}), '-?[0-9]+') THEN CAST(trim({name}) AS {wanted}) "
+            f"WHEN trim({name}) <> '' THEN {_error(column, sent, 'is no whole number')} END"
+        )
+    if sent.kind in ("float32", "float64") and wanted != "BIGINT":
+        exact = f" AND abs({name}) <= 16777216" if sent.kind == "float32" else ""
+        return (
+            f"CASE WHEN {name} IS NULL OR isnan({name}) THEN NULL WHEN {name} = floor({name}){exact} THEN CAST({name} AS {wanted}) "
+            f"ELSE {_error(column, sent, 'is no whole number, or has lost digits')} END"
+        )
+    return None
+
+
+def _real(column: Column, sent: Received) -> str | None:
+    coarse = sent.kind == "float32" and column.type == "DOUBLE" and (column.ucd or "").startswith(_FINE)
+    if coarse or sent.kind not in ("float32", "float64", "integer", "decimal"):
+        return None
+    return f"CAST({sent.sql} AS {column.type})"
+
+
+def _decimal(column: Column, sent: Received) -> str | None:
+    name, scale = sent.sql, int(column.type.rstrip(")").split(",")[1])
+    surplus = _error(column, sent, f"has more than {scale} decimals")
+    if sent.kind == "integer":
+        return f"CAST({name} AS {column.type})"
+    if sent.kind == "decimal":
+        return f"CASE WHEN {name} = round({name}, {scale}) THEN CAST({name} AS {column.type}) WHEN {name} IS NOT NULL THEN {surplus} END"
+    if sent.kind in ("float32", "float64"):
+        value = f"CAST({name} AS DOUBLE)"
+        return (
+            f"CASE WHEN {name} IS NULL OR isnan({name}) THEN NULL WHEN abs({value} - round({value}, {scale})) <= {FLOAT32_SLACK} "
+            f"THEN CAST(round({value}, {scale}) AS {column.type}) ELSE {surplus} END"
+        )
+    return None
+
+
+def _boolean(column: Column, sent: Received) -> str | None:
+    name = sent.sql
+    if sent.kind == "boolean":
+        return name
+    if sent.kind == "integer":
+        return f"CASE WHEN {name} IN (0, 1) THEN {name} = 1 WHEN {name} IS NOT NULL THEN {_error(column, sent, 'is neither 0 nor 1')} END"
+    if sent.kind == "text":
+        word = f"lower(trim({name}))"
+        return (
+            f"CASE WHEN {word} IN ('true', 't', '1') THEN TRUE WHEN {word} IN ('false', 'f', '0') THEN FALSE "
+            f"WHEN {name} IS NOT NULL AND {word} NOT IN ('', 'null', '--') THEN {_error(column, sent, 'is no boolean')} END"
+        )
+    return None
+
+
+def _error(column: Column, sent: Received, what: str) -> str:
+    return f"error('column {column.name}: ' || {sent.sql} || ' {what}')"
+
+
+def _words(column: Column, kind: str) -> str:
+    if kind in ("float32", "float64"):
+        lost = ", through which digits of an identifier are lost" if column.type == "BIGINT" else ""
+        return f"floating point{lost}"
+    if kind == "integer" and column.type == "VARCHAR":
+        return "integer, through which leading zeros are lost"
+    return {"other": "a type that no column of an archive has"}.get(kind, kind)
 
 
 def _retyped(file_name: str, table: TableContract, column: Column, what: str) -> ContractError:

@@ -1,7 +1,7 @@
 """VOTables read as a stream (IVOA Recommendation VOTable 1.4): BINARY2, BINARY and TABLEDATA to Arrow batches.
 
-Memory holds one batch and one block of the file. What this reader does not know (arrays of numbers, bits, complex
-numbers, FITS streams) goes to astropy, which reads the whole file at once.
+Memory holds one batch and one block of the file. Columns of arrays, bits and complex numbers are passed over: no archive
+table here has any. Rows that are not in the file, or are in it as FITS or Parquet, are refused.
 """
 
 from __future__ import annotations
@@ -10,13 +10,14 @@ import binascii
 import gzip
 import zlib
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import BinaryIO
 from xml.parsers import expat
 
 import pyarrow as pa
-from skysy.loaders.source import Received, Source, arrow_source, kind_of
-from skysy.loaders.votable_fields import Field, Unreadable, make_field
+from skysy.loaders.source import Received, Source, arrow_source, kind_of, labels
+from skysy.loaders.votable_fields import Field, make_field, null_of
 from skysy.loaders.votable_rows import BinaryRows, TextRows
 
 from skysy.errors import FileDamaged
@@ -30,24 +31,36 @@ def open_votable(path: Path) -> Source:
     Raises FileDamaged for a file that is cut, is no VOTable, or says that its query failed or overflowed; the end of the
     file is read before the last batch is given, since a failure may be told there.
     """
-    try:
-        stream = _Stream(path)
+    with ExitStack() as held:
+        raw = held.enter_context(path.open("rb"))
+        zipped = path.name.lower().endswith(".gz")
+        stream = _Stream(path.name, gzip.GzipFile(fileobj=raw) if zipped else raw)
         stream.read_header()
-    except Unreadable:
-        return _through_astropy(path)
-    schema = pa.schema([(field.name, field.arrow_type) for field in stream.fields])
-    columns = tuple(Received(field.name, kind_of(field.arrow_type), field.unit) for field in stream.fields)
-    return arrow_source(columns, schema, stream.batches(schema), stream.expected_rows)
+        fields = [field for field in stream.fields if field.is_kept]
+        schema = pa.schema(
+            [(label, field.arrow_type) for label, field in zip(labels(f.name for f in fields), fields, strict=True)]
+        )
+        columns = [
+            Received(field.name, kind_of(field.arrow_type), field.unit, label)
+            for field, label in zip(fields, schema.names, strict=True)
+        ]
+        columns += [Received(field.name, "other", field.unit) for field in stream.fields if not field.is_kept]
+        return arrow_source(
+            tuple(columns), schema, stream.batches(schema), stream.expected_rows,
+            notes=stream.notes, close=held.pop_all().close,
+        )  # fmt: skip
+    raise AssertionError("not reached")
 
 
 class _Stream:
     """One pass over the file: header first, then rows as they come, then what is said after them."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, name: str, file: BinaryIO | gzip.GzipFile) -> None:
+        self.name = name
         self.fields: list[Field] = []
         self.expected_rows: int | None = None
-        self._file = gzip.open(path, "rb") if path.name.lower().endswith(".gz") else path.open("rb")
+        self.notes: dict[str, str] = {}
+        self._file = file
         self._parser = expat.ParserCreate(namespace_separator=" ")
         self._parser.buffer_text = True
         self._parser.StartElementHandler = self._start
@@ -55,19 +68,16 @@ class _Stream:
         self._rows: BinaryRows | TextRows | None = None
         self._tables = 0
         self._in_table = False
+        self._field: Field | None = None
         self._seen_votable = False
         self._status: tuple[str, str] | None = None
         self._info: list[str] | None = None
-        self._text: list[str] | None = None
         self._finished = False
-        self._error: Exception | None = None
 
     def read_header(self) -> None:
         """Read on until the first row may come, or the file ends."""
         while self._rows is None and not self._finished:
             self._feed()
-        if not self._seen_votable:
-            raise self._damaged("it is no VOTable")
         if self._tables == 0:
             self._check_status()
             raise self._damaged("it holds no table")
@@ -84,6 +94,8 @@ class _Stream:
                 break
             self._feed()
         self._check_status()
+        if self._tables > 1:
+            self.notes["tables_passed_over"] = f"{self._tables - 1} after the first"
         if waiting is not None:
             yield waiting
 
@@ -99,10 +111,10 @@ class _Stream:
         try:
             block = self._file.read(_BLOCK)
             self._parser.Parse(block, not block)
-            if not block:
-                self._finished = True
-                self._file.close()
+            self._finished = not block
         except expat.ExpatError as error:
+            if error.lineno == 1 and error.offset == 0:
+                raise self._damaged("it is empty or no VOTable") from error
             raise self._damaged(f"its XML ends or breaks at line {error.lineno}") from error
         except (EOFError, zlib.error, OSError) as error:
             raise self._damaged(f"it cannot be unpacked ({error})") from error
@@ -110,7 +122,7 @@ class _Stream:
             raise self._damaged(f"its rows are garbled ({error})") from error
 
     def _damaged(self, why: str) -> FileDamaged:
-        return FileDamaged(f"{self.path.name}: {why}.", "Nothing of it was kept. Get the file again.")
+        return FileDamaged(f"{self.name}: {why}.", "Nothing of it was kept. Get the file again.")
 
     def _check_status(self) -> None:
         if self._status is None:
@@ -118,18 +130,20 @@ class _Stream:
         value, words = self._status
         if value == "OVERFLOW":
             raise FileDamaged(
-                f"{self.path.name} was cut by the archive: its status is OVERFLOW. {words}".strip(),
+                f"{self.name} was cut by the archive: its status is OVERFLOW. {words}".strip(),
                 "Nothing of it was kept. Ask in smaller pieces, or with a higher MAXREC.",
             )
         if value == "ERROR":
             raise FileDamaged(
-                f"{self.path.name} is the archive's error message, not a table: {words or 'no reason given'}.",
+                f"{self.name} is the archive's error message, not a table: {words or 'no reason given'}.",
                 "Nothing of it was kept. Mend the query and get the file again.",
             )
 
     def _start(self, tag: str, attributes: dict[str, str]) -> None:
         name = tag.rsplit(" ", 1)[-1]
-        if name == "VOTABLE":
+        if not self._seen_votable:
+            if name != "VOTABLE":
+                raise self._damaged("it is a web page, no VOTable" if name.lower() == "html" else "it is no VOTable")
             self._seen_votable = True
         elif name == "TABLE":
             self._tables += 1
@@ -137,16 +151,17 @@ class _Stream:
             if self._in_table and attributes.get("nrows", "").isdigit():
                 self.expected_rows = int(attributes["nrows"])
         elif name == "FIELD" and self._in_table:
-            self.fields.append(make_field(attributes))
-        elif name == "VALUES" and self._in_table and self.fields and self._rows is None:
-            self.fields[-1].null = attributes.get("null")
+            self._field = make_field(attributes)
+            self.fields.append(self._field)
+        elif name == "VALUES" and self._field is not None and "null" in attributes:
+            self._field.null = null_of(self._field, attributes["null"])
         elif name in ("BINARY", "BINARY2", "TABLEDATA") and self._in_table:
             self._begin_rows(name)
         elif name in ("FITS", "PARQUET") and self._in_table:
-            raise Unreadable(name)
+            raise self._damaged(f"its rows are in it as {name}; it can be read as BINARY2, BINARY or TABLEDATA")
         elif name == "STREAM" and self._in_table:
             self._begin_stream(attributes)
-        elif name == "INFO" and attributes.get("name") == "QUERY_STATUS":
+        elif name == "INFO" and attributes.get("name", "").upper() == "QUERY_STATUS":
             self._info = [attributes.get("value", "").upper()]
             self._parser.CharacterDataHandler = self._info.append
 
@@ -158,6 +173,8 @@ class _Stream:
                 self._status = (value, words)
             self._info = None
             self._parser.CharacterDataHandler = None
+        elif name == "FIELD":
+            self._field = None
         elif name == "STREAM" and self._in_table and isinstance(self._rows, BinaryRows):
             self._rows.end()
             self._parser.CharacterDataHandler = None
@@ -167,36 +184,21 @@ class _Stream:
                 self._rows = TextRows(self.fields)
 
     def _begin_rows(self, name: str) -> None:
-        for field in self.fields:
-            field.check(name)
         if name == "TABLEDATA":
             rows = TextRows(self.fields)
             rows.listen(self._parser, self._start, self._end)
             self._rows = rows
-        else:
-            self._rows = BinaryRows(self.fields, with_flags=name == "BINARY2")
+            return
+        if guessed := next((field for field in self.fields if field.is_misspelt), None):
+            raise self._damaged(f"column {guessed.name} has a datatype that does not tell how many bytes it takes")
+        self._rows = BinaryRows(self.fields, with_flags=name == "BINARY2")
 
     def _begin_stream(self, attributes: dict[str, str]) -> None:
-        if attributes.get("encoding", "").lower() != "base64" or "href" in attributes:
-            raise Unreadable("STREAM")
+        if "href" in attributes:
+            raise self._damaged(f"its rows are not in it, but in {attributes['href']}")
+        if attributes.get("encoding", "").lower() != "base64":
+            raise self._damaged(
+                f"its rows are packed as {attributes.get('encoding', 'nothing known')!r}, not as base64"
+            )
         if isinstance(self._rows, BinaryRows):
             self._parser.CharacterDataHandler = self._rows.add_text
-
-
-def _through_astropy(path: Path) -> Source:
-    from astropy.io.votable import parse_single_table
-
-    try:
-        table = parse_single_table(path)
-    except Exception as error:  # astropy raises many kinds; each means that the file cannot be read
-        raise FileDamaged(
-            f"{path.name} cannot be read as a VOTable: {error}.", "Nothing of it was kept. Get it again."
-        ) from error
-    masked = table.to_table(use_names_over_ids=True)
-    columns: dict[str, pa.Array] = {}
-    for name in masked.colnames:
-        values: list[Any] = masked[name].tolist()
-        columns[name] = pa.array([None if isinstance(value, (list, tuple)) else value for value in values])
-    rows = pa.table(columns)
-    received = tuple(Received(name, kind_of(rows.schema.field(name).type)) for name in rows.column_names)
-    return arrow_source(received, rows.schema, iter(rows.to_batches()), rows.num_rows)

@@ -66,17 +66,17 @@ class BinaryRows:
         if not self._variable:
             count = len(data) // sizes[0] if sizes[0] else 0
             return np.arange(count + 1, dtype=np.int64)[:, None] * sizes[0]
-        steps = [(sizes[n], self._fields[place].character_bytes) for n, place in enumerate(self._variable)]
+        steps = [(sizes[n], self._fields[place]) for n, place in enumerate(self._variable)]
         last, size = sizes[-1], len(data)
         found: list[int] = []
         position = 0
         while True:
             row, here = [position], position
-            for run, width in steps:
+            for run, field in steps:
                 here += run
                 if here + 4 > size:
                     break
-                here += 4 + int.from_bytes(data[here : here + 4], "big") * width
+                here += 4 + field.bytes_of(int.from_bytes(data[here : here + 4], "big"))
                 row.append(here)
             if len(row) <= len(steps) or here + last > size:
                 break
@@ -88,10 +88,7 @@ class BinaryRows:
     def _batch(
         self, held: npt.NDArray[np.uint8], data: bytes, starts: npt.NDArray[np.int64], schema: pa.Schema
     ) -> pa.RecordBatch:
-        runs = [
-            held[starts[:, n, None] + np.arange(run.itemsize)].view(run).reshape(len(starts)) if run.itemsize else None
-            for n, run in enumerate(self._runs)
-        ]
+        runs = [self._run(held, starts[:, n], run) for n, run in enumerate(self._runs)]
         flags = None
         if self._flag_bytes and runs[0] is not None:
             flags = np.unpackbits(runs[0]["flags"], axis=1).astype(bool)
@@ -101,11 +98,23 @@ class BinaryRows:
             rows = runs[run]
             if place in self._variable:
                 begins = starts[:, run] + self._runs[run].itemsize + 4
-                arrays.append(_texts(field, data, begins.tolist(), starts[:, run + 1].tolist(), missing))
+                if field.is_kept:
+                    arrays.append(_texts(field, data, begins.tolist(), starts[:, run + 1].tolist(), missing))
                 run += 1
-            elif rows is not None:
+            elif field.is_kept and rows is not None:
                 arrays.append(field.to_arrow(rows[f"c{place}"], missing))
         return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+    def _run(
+        self, held: npt.NDArray[np.uint8], starts: npt.NDArray[np.int64], run: np.dtype[Any]
+    ) -> npt.NDArray[Any] | None:
+        """The bytes of one run in each row, as rows of its type."""
+        if not run.itemsize:
+            return None
+        if not self._variable:
+            return np.frombuffer(held, run, len(starts), int(starts[0]))
+        rows: npt.NDArray[Any] = held[starts[:, None] + np.arange(run.itemsize)].view(run).reshape(len(starts))
+        return rows
 
 
 def _runs(fields: list[Field], flag_bytes: int) -> list[np.dtype[Any]]:
@@ -140,11 +149,10 @@ class TextRows:
 
     def __init__(self, fields: list[Field]) -> None:
         self._fields = fields
-        self._readers = [_text_reader(field) for field in fields]
-        self._columns: list[list[Any]] = [[] for _ in fields]
+        self._rows: list[list[str]] = []
         self._cells: list[str] = []
         self._cell: list[str] | None = None
-        self._count = 0
+        self._before = 0
         self._ended = False
 
     def listen(
@@ -157,6 +165,8 @@ class TextRows:
 
         def on_start(tag: str, attributes: dict[str, str]) -> None:
             if tag.endswith("TD"):
+                if attributes.get("encoding", "none") != "none":
+                    raise ValueError(f"{self._place}: a cell is packed as {attributes['encoding']}")
                 self._cell = []
                 parser.CharacterDataHandler = self._cell.append
 
@@ -174,57 +184,19 @@ class TextRows:
 
     def take(self, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
         """A batch of the rows that have come so far, once they are many or the table has ended."""
-        held = len(self._columns[0]) if self._columns else 0
-        if held and (held >= _BATCH or self._ended):
-            arrays = [
-                pa.array(values, field.arrow_type) for values, field in zip(self._columns, self._fields, strict=True)
-            ]
-            self._columns = [[] for _ in self._fields]
+        if self._rows and (len(self._rows) >= _BATCH or self._ended):
+            columns = zip(self._fields, zip(*self._rows, strict=True), strict=True)
+            arrays = [field.parse(list(cells), self._before) for field, cells in columns if field.is_kept]
+            self._before += len(self._rows)
+            self._rows = []
             yield pa.RecordBatch.from_arrays(arrays, schema=schema)
 
+    @property
+    def _place(self) -> str:
+        return f"row {self._before + len(self._rows) + 1}"
+
     def _add_row(self) -> None:
-        self._count += 1
         if len(self._cells) != len(self._fields):
-            raise ValueError(f"row {self._count} has {len(self._cells)} cells for {len(self._fields)} columns")
-        for values, reader, cell, field in zip(self._columns, self._readers, self._cells, self._fields, strict=True):
-            try:
-                values.append(reader(cell))
-            except ValueError as error:
-                raise ValueError(f"row {self._count}, column {field.name}: {cell!r} is no {field.datatype}") from error
+            raise ValueError(f"{self._place} has {len(self._cells)} cells for {len(self._fields)} columns")
+        self._rows.append(self._cells)
         self._cells = []
-
-
-def _text_reader(field: Field) -> Callable[[str], Any]:
-    """What turns a TD of this field into a value; an empty one is NULL."""
-    if field.is_text:
-        return lambda cell: cell.rstrip(" ") or None
-    if field.datatype == "boolean":
-        return _boolean
-    if field.datatype in ("float", "double"):
-        return _real
-    null = None if field.null is None else int(field.null, 0)
-
-    def integer(cell: str) -> int | None:
-        cell = cell.strip()
-        if not cell:
-            return None
-        value = int(cell, 0) if cell.lower().startswith("0x") else int(cell)
-        return None if value == null else value
-
-    return integer
-
-
-def _boolean(cell: str) -> bool | None:
-    word = cell.strip().lower()
-    if word in ("", "?", "null"):
-        return None
-    if word in ("t", "true", "1"):
-        return True
-    if word in ("f", "false", "0"):
-        return False
-    raise ValueError(word)
-
-
-def _real(cell: str) -> float | None:
-    word = cell.strip()
-    return float(word) if word else None
