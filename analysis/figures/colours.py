@@ -14,8 +14,8 @@ from skysy.analysis.figures.style import LIGHT, Theme, canvas, legend_below, pla
 from skysy.store import Warehouse
 
 _POINTS = "(SELECT c.* FROM colours AS c SEMI JOIN sample AS s ON c.object_id = s.object_id)"
-_CELL_MAG = 0.02
-"""Cells in which the density for the contours is counted; a fifth of the usual bandwidth."""
+_CELL_MAG, _STEP_MAG = 0.005, 0.02
+"""Cells in which stars are counted for the contours, and the grid of these; the usual bandwidth is 0.1 mag."""
 
 
 def figure_colours(warehouse: Warehouse, theme: Theme = LIGHT) -> Figure:
@@ -119,33 +119,27 @@ def _draw_contours(axes: Axes, warehouse: Warehouse, view: Frame, theme: Theme) 
 
 
 def _density_on_grid(warehouse: Warehouse, view: Frame, bandwidth_mag: float) -> tuple[Reals, Reals, Reals]:
-    """Cell centres along x and y, and ln of the kernel density of all points, counted in cells, at each centre."""
-    margin = 5 * bandwidth_mag
-    edges = [np.arange(low - margin, high + margin + _CELL_MAG, _CELL_MAG) for low, high in (view.x, view.y)]
+    """Places along x and y, and ln of the kernel density of all points there, each point moved to the middle of a cell."""
+    low = [edge - 5 * bandwidth_mag for edge in (view.x[0], view.y[0])]
     cells = arrays(
         warehouse,
         f"SELECT floor((ug_mag - $x) / $cell) AS i, floor((uv_mag - $y) / $cell) AS j, count(*) AS n FROM {_POINTS} "
         "WHERE ug_mag IS NOT NULL AND uv_mag IS NOT NULL GROUP BY ALL ORDER BY ALL",
-        {"x": float(edges[0][0]), "y": float(edges[1][0]), "cell": _CELL_MAG},
+        {"x": low[0], "y": low[1], "cell": _CELL_MAG},
     )
-    inside = (cells["i"] >= 0) & (cells["i"] < len(edges[0])) & (cells["j"] >= 0) & (cells["j"] < len(edges[1]))
-    field = np.zeros((len(edges[1]), len(edges[0])))
+    counts = [
+        math.ceil((edge + 5 * bandwidth_mag - start) / _CELL_MAG)
+        for edge, start in zip((view.x[1], view.y[1]), low, strict=True)
+    ]
+    inside = (cells["i"] >= 0) & (cells["i"] < counts[0]) & (cells["j"] >= 0) & (cells["j"] < counts[1])
+    field = np.zeros((counts[1], counts[0]))
     field[cells["j"][inside].astype(int), cells["i"][inside].astype(int)] = cells["n"][inside]
-    for axis in (0, 1):
-        field = _smooth(field, bandwidth_mag / _CELL_MAG, axis)
+    places = [np.arange(edge[0], edge[1] + _STEP_MAG, _STEP_MAG) for edge in (view.x, view.y)]
+    along_x, along_y = (
+        np.exp(-(((at[:, None] - start - _CELL_MAG * (np.arange(count) + 0.5)) / bandwidth_mag) ** 2) / 2)
+        for at, start, count in zip(places, low, counts, strict=True)
+    )
     scale = cells["n"].sum() * 2 * math.pi * bandwidth_mag**2
     with np.errstate(divide="ignore"):
-        ln_density = np.log(field / scale)
-    return edges[0] + _CELL_MAG / 2, edges[1] + _CELL_MAG / 2, np.maximum(ln_density, -30)
-
-
-def _smooth(field: Reals, width_cells: float, axis: int) -> Reals:
-    """The sum over cells along an axis, each weighted by exp(-d^2 / 2 width^2), out to six widths."""
-    reach = math.ceil(6 * width_cells)
-    moved = np.moveaxis(field, axis, 0)
-    padded = np.pad(moved, ((reach, reach), (0, 0)))
-    total = np.zeros_like(moved)
-    for step in range(-reach, reach + 1):
-        weight = math.exp(-(step**2) / (2 * width_cells**2))
-        total += weight * padded[reach + step : reach + step + len(moved)]
-    return np.moveaxis(total, 0, axis)
+        ln_density = np.log(along_y @ field @ along_x.T / scale)
+    return places[0], places[1], np.maximum(ln_density, -30)

@@ -1,0 +1,295 @@
+"""Figures show what the tables hold: every point counted once, lines where independent sums put them, the same bytes each time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import typer
+from conftest import MakeArchive, Sky, detection, exposures, fill, red_giant, together
+from matplotlib.axes import Axes
+from matplotlib.collections import PathCollection, PolyCollection
+from matplotlib.contour import QuadContourSet
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from numpy.typing import NDArray
+from skysy.analysis.figures import (
+    DARK,
+    LIGHT,
+    figure_colours,
+    figure_light_curve,
+    figure_selection,
+    figure_variability,
+    save_figures,
+)
+from skysy.analysis.figures.variability import running_percentiles
+from typer.testing import CliRunner
+
+from skysy.cli import figures as command
+from skysy.config import Settings
+from skysy.errors import NotFound, UsageError
+from skysy.store import Warehouse, create, open_warehouse
+
+Reals = NDArray[np.float64]
+
+NIGHT = 57000.5
+COLOURS_OF_SAMPLE = "FROM colours SEMI JOIN sample USING (object_id) WHERE ug_mag IS NOT NULL AND uv_mag IS NOT NULL"
+
+
+@pytest.fixture
+def sky(simulated: Sky) -> Iterator[Warehouse]:
+    with open_warehouse(simulated.settings) as warehouse:
+        yield warehouse
+
+
+def table(warehouse: Warehouse, query: str) -> Reals:
+    """The rows of a query as an array, NULL as NaN."""
+    return np.array(warehouse.rows(query), dtype=float)
+
+
+def parameter(warehouse: Warehouse, name: str) -> float:
+    return float(warehouse.value("SELECT value FROM meta.parameter WHERE name = ?", [name]))
+
+
+def crowd(axes: Axes) -> PolyCollection:
+    [found] = [part for part in axes.collections if isinstance(part, PolyCollection)]
+    return found
+
+
+def line(axes: Axes, label: str) -> Line2D:
+    [found] = [part for part in axes.lines if str(part.get_label()).startswith(label)]
+    return found
+
+
+def dots(axes: Axes, label: str) -> PathCollection:
+    [found] = [
+        part
+        for part in axes.collections
+        if isinstance(part, PathCollection) and str(part.get_label()).startswith(label)
+    ]
+    return found
+
+
+def words(figure: Figure) -> str:
+    return " ".join(text.get_text() for axes in figure.axes for text in axes.texts)
+
+
+def counted_by_hand(axes: Axes, points: Reals) -> dict[tuple[float, float], int]:
+    """Points inside the axes by the nearest centre of a hexagon, found by comparing with every centre."""
+    hexagons = crowd(axes)
+    centres = np.asarray(hexagons.get_offsets(), dtype=float)
+    corners = hexagons.get_paths()[0].vertices
+    size = (np.ptp(corners[:, 0]), 1.5 * np.ptp(corners[:, 1]))  # a step along x, two rows along y
+    low, high = zip(sorted(axes.get_xlim()), sorted(axes.get_ylim()), strict=True)
+    inside = points[((points >= low) & (points <= high)).all(axis=1)]
+    distance = sum(
+        weight * ((inside[:, None, axis] - centres[None, :, axis]) / size[axis]) ** 2
+        for axis, weight in ((0, 1.0), (1, 3.0))
+    )
+    nearest, n = np.unique(np.argmin(distance, axis=1), return_counts=True)
+    return {(centres[place, 0], centres[place, 1]): int(count) for place, count in zip(nearest, n, strict=True)}
+
+
+def drawn_counts(axes: Axes) -> dict[tuple[float, float], int]:
+    hexagons = crowd(axes)
+    values = np.asarray(hexagons.get_array())
+    return {(x, y): int(n) for (x, y), n in zip(np.asarray(hexagons.get_offsets()), values, strict=True)}
+
+
+def test_hexagons_count_every_star_of_the_frame_once_and_in_the_nearest_place(sky: Warehouse) -> None:
+    stars = table(sky, "SELECT jk0_mag, abs_j_mag FROM int_selection__matched WHERE isfinite(jk0_mag + abs_j_mag)")
+    axes = figure_selection(sky).axes[0]
+    assert drawn_counts(axes) == counted_by_hand(axes, stars)
+    assert sum(drawn_counts(axes).values()) >= 0.997 * len(stars) > 2_000
+    stars = table(sky, f"SELECT ug_mag, uv_mag {COLOURS_OF_SAMPLE}")
+    axes = figure_colours(sky).axes[0]
+    assert drawn_counts(axes) == counted_by_hand(axes, stars)
+    assert sum(drawn_counts(axes).values()) >= 0.997 * len(stars) > 1_000
+
+
+def test_lines_of_figure_one_stand_at_the_cuts_and_every_candidate_lies_beyond_them(sky: Warehouse) -> None:
+    axes = figure_selection(sky).axes[0]
+    assert line(axes, "$(J-K_s)_0").get_xdata()[0] == parameter(sky, "jk0_mag_min")
+    assert line(axes, "$M_J").get_ydata()[0] == parameter(sky, "abs_j_mag_max")
+    shown = line(axes, "candidates")
+    expected = table(sky, "SELECT jk0_mag, abs_j_mag FROM candidates ORDER BY rank")
+    assert np.array_equal(shown.get_xydata(), expected)
+    assert shown.get_label() == f"candidates ({len(expected):,})"
+    assert (expected[:, 0] > parameter(sky, "jk0_mag_min")).all()
+    assert (expected[:, 1] < parameter(sky, "abs_j_mag_max")).all()
+    assert axes.yaxis_inverted(), "bright stars are at the top"
+
+
+def test_the_limit_contour_runs_where_the_kernel_density_has_the_limit(sky: Warehouse) -> None:
+    """The sum over all stars is made here at each vertex; the figure counts in cells and smooths them."""
+    stars, bandwidth = table(sky, f"SELECT ug_mag, uv_mag {COLOURS_OF_SAMPLE}"), parameter(sky, "kde_bandwidth_mag")
+    contours = [part for part in figure_colours(sky).axes[0].collections if isinstance(part, QuadContourSet)]
+    assert parameter(sky, "density_ln_max") in [level for part in contours for level in part.levels]
+    for part in contours:
+        for level, path in zip(part.levels, part.get_paths(), strict=True):
+            vertices = path.vertices[:: max(1, len(path.vertices) // 50)]
+            square = ((vertices[:, None, :] - stars[None, :, :]) ** 2).sum(axis=2)
+            density = np.exp(-square / (2 * bandwidth**2)).sum(axis=1) / (len(stars) * 2 * math.pi * bandwidth**2)
+            assert np.abs(np.log(density) - level).max(initial=0) < 0.03
+
+
+def test_figure_two_shows_every_candidate_in_the_colour_of_its_sigma_and_every_known_star(sky: Warehouse) -> None:
+    axes = figure_colours(sky).axes[0]
+    rows = table(sky, "SELECT ug_mag, uv_mag, rapid_u_sigma FROM candidates ORDER BY rank")
+    rows = rows[np.isfinite(rows[:, :2]).all(axis=1)]
+    quiet = np.isnan(rows[:, 2])
+    assert quiet.any()
+    assert np.array_equal(dots(axes, "candidates without").get_offsets(), rows[quiet, :2])
+    coloured = dots(axes, "candidates, coloured")
+    assert np.array_equal(coloured.get_offsets(), rows[~quiet, :2])
+    assert np.array_equal(np.asarray(coloured.get_array()), np.maximum(rows[~quiet, 2], 1))
+    known = table(
+        sky, f"SELECT ug_mag, uv_mag {COLOURS_OF_SAMPLE} AND object_id IN (SELECT object_id FROM known.objects)"
+    )
+    assert sorted(map(tuple, dots(axes, "known").get_offsets())) == sorted(map(tuple, known))
+
+
+def stars_with_sequences(warehouse: Warehouse) -> Reals:
+    """Mean u of the sequences, sigma and floored sigma of the sample, averaged here."""
+    seen: dict[int, list[float]] = {}
+    for object_id, mag in warehouse.rows(
+        "SELECT object_id, mag_psf FROM measurements WHERE filter = 'u' AND sequence_id IS NOT NULL"
+    ):
+        seen.setdefault(object_id, []).append(mag)
+    rows = warehouse.rows(
+        "SELECT object_id, rapid_u_sigma, rapid_u_sigma_floored FROM rapid_variability SEMI JOIN sample USING (object_id)"
+    )
+    return np.array([(math.fsum(seen[star]) / len(seen[star]), sigma, floored) for star, sigma, floored in rows])
+
+
+def test_lines_of_figure_four_leave_the_promised_share_of_each_bin_below(sky: Warehouse) -> None:
+    stars = stars_with_sequences(sky)
+    stars = stars[np.argsort(stars[:, 0], kind="stable")]
+    size = max(400, len(stars) // 20)
+    for axes, column in zip(figure_variability(sky).axes, (1, 2), strict=True):
+        for percent in (95.5, 99.7):
+            shown = line(axes, f"{percent:g} %")
+            starts = [*range(0, len(stars) - size, size // 2), len(stars) - size]
+            assert len(shown.get_xdata()) == len(starts)
+            for start, x, log_sigma in zip(starts, shown.get_xdata(), shown.get_ydata(), strict=True):
+                members = stars[start : start + size]
+                assert x == pytest.approx(np.median(members[:, 0]), abs=1e-9)
+                below = int((np.log10(members[:, column]) < log_sigma).sum())
+                assert below == math.ceil(percent / 100 * (size - 1))
+
+
+def test_running_percentiles_of_pure_noise_are_two_and_three_sigma() -> None:
+    noise = np.random.default_rng(5)
+    u_mag = noise.uniform(14, 18, 40_000)
+    centres, lines = running_percentiles(u_mag, np.abs(noise.normal(size=40_000)))
+    assert lines.shape == (2, len(centres))
+    assert (np.diff(centres) > 0).all()
+    assert lines[0].mean() == pytest.approx(2.005, abs=0.03)
+    assert lines[1].mean() == pytest.approx(2.968, abs=0.05)
+    alone, single = running_percentiles(np.array([15.0]), np.array([4.0]))
+    assert (alone.tolist(), single.tolist()) == ([15.0], [[4.0], [4.0]])
+
+
+def test_figure_four_marks_the_same_outliers_in_both_panels(sky: Warehouse) -> None:
+    stars, threshold = stars_with_sequences(sky), parameter(sky, "rapid_u_sigma_min")
+    outliers = stars[stars[:, 1] >= threshold]
+    assert len(outliers) == sky.value("SELECT count(*) FROM candidates WHERE criteria LIKE '%variability'") > 5
+    for axes, column in zip(figure_variability(sky).axes, (1, 2), strict=True):
+        shown = np.array(sorted(map(tuple, line(axes, "outliers").get_xydata())))
+        assert shown == pytest.approx(
+            np.array(sorted(zip(outliers[:, 0], np.log10(outliers[:, column]), strict=True))), abs=1e-9
+        )
+        assert sum(drawn_counts(axes).values()) == len(stars)
+
+
+def test_a_light_curve_shows_every_measurement_and_joins_the_winning_pair(sky: Warehouse) -> None:
+    object_id, image_i, image_j = sky.rows(
+        "SELECT object_id, image_id_i, image_id_j FROM candidates WHERE criteria LIKE '%variability' ORDER BY rank LIMIT 1"
+    )[0]
+    panels = np.array(figure_light_curve(sky, object_id).axes).reshape(3, -1)
+    spans = []
+    for band, axes in zip("uvg", panels[:, 0], strict=True):
+        drawn = sorted(y for part in axes.lines for y in part.get_ydata())
+        expected = sky.rows(
+            "SELECT mag_psf FROM measurements WHERE object_id = ? AND filter = ? ORDER BY mag_psf", [object_id, band]
+        )
+        assert drawn == [mag for (mag,) in expected]
+        if drawn:
+            assert axes.yaxis_inverted(), "bright is at the top"
+            spans.append(abs(np.subtract(*axes.get_ylim())))
+    assert spans == pytest.approx([spans[0]] * len(spans)), "one scale for all bands"
+    ends = [
+        sky.value("SELECT mag_psf FROM measurements WHERE object_id = ? AND image_id = ?", [object_id, image])
+        for image in (image_i, image_j)
+    ]
+    assert ends in [list(part.get_ydata()) for part in panels[0, 1].lines]
+
+
+def test_the_same_warehouse_gives_the_same_bytes_whatever_the_threads(simulated: Sky, tmp_path: Path) -> None:
+    for name, threads in (("one", 1), ("two", 2)):
+        with open_warehouse(Settings(simulated.settings.warehouse, "1GB", threads)) as warehouse:
+            paths = save_figures(warehouse, tmp_path / name, light_curves=1)
+    assert [path.name[:7] for path in paths] == ["figure1", "figure2", "figure4", "figure6"]
+    for path in paths:
+        assert path.read_bytes() == (tmp_path / "one" / path.name).read_bytes(), path.name
+        assert path.stat().st_size < 200_000
+
+
+def test_a_dark_figure_shows_the_same_stars_on_another_paper(sky: Warehouse) -> None:
+    light, dark = (figure_variability(sky, theme) for theme in (LIGHT, DARK))
+    assert light.get_facecolor() != dark.get_facecolor()
+    assert drawn_counts(light.axes[0]) == drawn_counts(dark.axes[0])
+
+
+def test_what_cannot_be_drawn_is_said_in_words(make_archive: MakeArchive) -> None:
+    with open_warehouse(make_archive(red_giant(1000, no=("ext.twomass_psc",)))) as warehouse:
+        assert warehouse.rows("FROM sample") == []
+        assert "no object has both a colour and a distance" in words(figure_selection(warehouse))
+        assert "no sample object has both colours" in words(figure_colours(warehouse))
+        assert words(figure_variability(warehouse)).count("no sample object\nhas a colour sequence") == 2
+        assert "no u, v or g measurement" in words(figure_light_curve(warehouse, 1000))
+
+
+def test_a_candidate_without_colours_is_left_out_of_figure_two_and_not_counted(make_archive: MakeArchive) -> None:
+    """1000 flickers and was never seen in v; 2000 has both colours, and no change."""
+    images = exposures(20150101120000, "uvgruvizuv", NIGHT)
+    mags = {"u": iter([15.1, 14.6, 15.1]), "v": iter([14.9] * 3)}
+    flicker = [detection(1000, image, next(mags["u"]), 0.004) for image in images if image["filter"] == "u"]
+    steady = [
+        detection(2000, image, {"u": 15.0, "v": 14.8, "g": 13.3}.get(image["filter"], 12.0), 0.01) for image in images
+    ]
+    settings = make_archive(
+        together(red_giant(1000), red_giant(2000), {"dr2.images": images, "dr2.photometry": [*flicker, *steady]})
+    )
+    with open_warehouse(settings) as warehouse:
+        assert warehouse.rows("SELECT object_id, uv_mag FROM candidates") == [(1000, None)]
+        axes = figure_colours(warehouse).axes[0]
+        assert dots(axes, "candidates without").get_label() == "candidates without rapid $\\Delta u\\,\\sigma$ (0)"
+        assert sum(drawn_counts(axes).values()) == 1
+
+
+def run(settings: Settings, *arguments: str) -> object:
+    app = typer.Typer()
+    app.command()(command.figures)
+    return CliRunner().invoke(app, [*arguments, "--warehouse", str(settings.warehouse)])
+
+
+def test_the_command_refuses_in_words_where_nothing_is_built_or_nothing_can_be_written(
+    simulated: Sky, tmp_path: Path
+) -> None:
+    loaded = Settings(tmp_path / "loaded", "1GB", 1)
+    create(loaded)
+    with open_warehouse(loaded, write=True) as warehouse:
+        fill(warehouse, "skymapper_dr2", red_giant(1000))
+    failed = run(loaded, str(tmp_path / "plots")).exception  # type: ignore[attr-defined]
+    assert isinstance(failed, NotFound)
+    assert "has not been built yet" in failed.message
+    assert "skysy build" in failed.remedy
+    assert not (tmp_path / "plots").exists()
+    (tmp_path / "file").touch()
+    failed = run(simulated.settings, str(tmp_path / "file"), "--top", "0").exception  # type: ignore[attr-defined]
+    assert isinstance(failed, UsageError)
+    assert str(tmp_path / "file") in failed.message
