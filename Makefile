@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 OBJECTS ?= 20000
 
-.PHONY: demo test test-slow docs docs-check lock clean
+.PHONY: demo test test-slow test-archive docs docs-check lock clean
 
 demo: $(VENV)/.demo
 	$(BIN)/skysy demo demo --objects $(OBJECTS)
@@ -20,6 +20,11 @@ test: $(VENV)/.test
 
 test-slow: $(VENV)/.test
 	$(BIN)/pytest -m slow
+
+# Against a real TAP server on the loopback (docs/archive-peer.md). Debian only; as root where its packages are missing.
+test-archive: $(VENV)/.test
+	$(BIN)/python tests/archive_peer/peer.py install
+	$(BIN)/pytest -m archive
 
 # Command output in README.md and docs/, after `make demo`: written anew, or only compared.
 docs: $(VENV)/.demo
