@@ -101,14 +101,27 @@ def create(settings: Settings) -> None:
             ledger.create(con, __version__, STORAGE_VERSION)
             con.execute("USE memory")
             con.execute("DETACH fresh")
-        fresh.replace(settings.database)
+        os.link(fresh, settings.database)  # unlike a rename it never replaces one that another process made meanwhile
     except duckdb.Error as error:
         if is_full(error):
             raise explain(error, settings) from error
         raise
+    except OSError:
+        if not settings.database.exists():
+            fresh.replace(settings.database)  # a file system without links
     finally:
         fresh.unlink(missing_ok=True)
         Path(f"{fresh}.wal").unlink(missing_ok=True)
+
+
+def _sweep(settings: Settings) -> None:
+    """Take away what killed processes left; to be called by the one writer, beside whom nobody has the warehouse open."""
+    left = [*settings.warehouse.glob("new.*.duckdb*"), *settings.temp_directory.glob("duckdb_temp_*")]
+    for path in left:
+        with suppress(OSError):
+            path.unlink()
+    with suppress(OSError):  # not there, or not empty
+        settings.temp_directory.rmdir()
 
 
 @contextmanager
@@ -130,6 +143,8 @@ def open_warehouse(settings: Settings, *, write: bool = False, make: bool = Fals
         con = _connect(settings, read_only=not write)
         try:
             _check_layout(con, settings)
+            if write:
+                _sweep(settings)
             running.append(con)
             yield Warehouse(con, settings, read_only=not write)
         except duckdb.Error as error:
