@@ -27,28 +27,41 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-_SYNTAX = _words("""all and any as asc between both by case cross desc distinct else end escape except exists from full group having
-    in inner intersect is join left like natural not null offset on or order outer over right select some then top true
-    false union using when where with""")
+_SYNTAX = _words(
+    """
+    all and any as asc between both by case cross desc distinct else end escape except exists from full group
+    having in inner intersect is join left like natural not null offset on or order outer over right select some
+    then top union using when where with
+    """
+)
 _TYPES = _words("bigint char double integer int numeric precision real smallint varchar")
-_FUNCTIONS = _words("""abs acos asin atan atan2 avg cast ceiling coalesce cos cot count degrees exp floor log10 lower max min mod
-    nullif pi power radians round sin sqrt sum tan upper""")
+_FUNCTIONS = _words(
+    """
+    abs acos asin atan atan2 avg cast ceiling coalesce cos cot count degrees exp floor log10 lower max min mod
+    nullif pi power radians round sin sqrt sum tan upper
+    """
+)
 _RENAMED = {
     "point": "adql_point", "circle": "adql_circle", "contains": "adql_contains", "distance": "adql_distance",
     "log": "ln", "truncate": "trunc", "rand": "random",
 }  # fmt: skip
-_RESERVED = _words("""absolute action add allocate alter are assertion at authorization begin bit cascade cascaded catalog character
+_RESERVED = _words(
+    """
+    absolute action add allocate alter are assertion at authorization begin bit cascade cascaded catalog character
     check close collate collation column commit connect connection constraint constraints continue convert
-    corresponding create current current_date current_time current_timestamp current_user cursor date day deallocate
-    decimal declare default deferrable deferred delete describe descriptor diagnostics disconnect domain drop
-    exception exec execute external extract fetch first float for foreign found get global go goto grant hour identity
-    immediate indicator initially input insensitive insert interval into isolation key language last leading level
-    local match minute module month names national nchar next no octet_length of only open option output overlaps pad
-    partial position prepare preserve primary prior privileges procedure public read references relative restrict
-    revoke rollback rows schema scroll second section session session_user set size space sql sqlcode sqlerror
-    sqlstate substring system_user table temporary time timestamp timezone_hour timezone_minute to trailing
-    transaction translate translation trim unique unknown update usage user value values varying view whenever work
-    write year zone area box centroid coord1 coord2 coordsys ilike intersects in_unit polygon region""")
+    corresponding create current current_date current_time current_timestamp current_user cursor date day
+    deallocate decimal declare default deferrable deferred delete describe descriptor diagnostics disconnect
+    domain drop exception exec execute external extract fetch first float for foreign found get global go goto
+    grant hour identity immediate indicator initially input insensitive insert interval into isolation key
+    language last leading level local match minute module month names national nchar next no octet_length of only
+    open option output overlaps pad partial position prepare preserve primary prior privileges procedure public
+    read references relative restrict revoke rollback rows schema scroll second section session session_user set
+    size space sql sqlcode sqlerror sqlstate substring system_user table temporary time timestamp timezone_hour
+    timezone_minute to trailing transaction translate translation trim unique unknown update usage user value
+    values varying view whenever work write year zone true false bit_length char_length character_length area box
+    centroid coord1 coord2 coordsys ilike intersects in_unit latitude moc polygon region square stddev
+    """
+)
 """Reserved words of ADQL 2.1 (section 2.1.3) that this service has no use for; a name that is one must be quoted."""
 
 _FOREIGN = _words("limit qualify pivot unpivot sample tablesample exclude asof semi anti lateral")

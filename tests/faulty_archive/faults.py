@@ -67,6 +67,7 @@ KINDS: Mapping[str, Kind] = {
     "silent_cap": Kind("rows", _ROWS, {"rows": ...}),
     "drop_row": Kind("rows", _ROWS, {"row": 0}),
     "duplicate_row": Kind("rows", _ROWS, {"row": 0}),
+    "reversed_rows": Kind("rows", _ROWS),
     "wrong_ids": Kind("rows", _ROWS, {"column": None, "count": 1}),
     "fewer_ids": Kind("rows", _ROWS, {"column": None, "count": 1}),
     "rename_column": Kind("rows", _ROWS, {"column": ..., "to": ...}),
@@ -78,6 +79,7 @@ KINDS: Mapping[str, Kind] = {
     "null_text": Kind("rows", _ROWS, {"text": "NULL"}),
     # jobs and long queries
     "timeout": Kind("query", _QUERIES, {"rows_over": -1, "message": TIMED_OUT}),
+    "empty_upload": Kind("query", _UPLOADS),
     "phase": Kind("job", _LOOKS, {"phase": ..., "message": ""}),
     "job_destroyed": Kind("job", r"(.*\.)?uws\.result"),
     "anonymous_jobs": Kind("job", r"(.*\.)?uws\.list"),

@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from faulty_archive.adql import QueryError
 from faulty_archive.catalogue import Answer
 from faulty_archive.faults import TIMED_OUT
 
@@ -127,8 +126,8 @@ class Jobs:
         try:
             if not too_long:
                 answer = self._run(job)
-        except QueryError as error:
-            message = str(error)
+        except Exception as error:
+            message = str(error) or repr(error)
         with self._change:
             if job.phase == "EXECUTING":
                 job.answer, job.message = answer, message

@@ -32,6 +32,8 @@ def _spoil(answer: Answer, fault: Fault) -> Answer:
         return replace(answer, table=kept, overflow=answer.overflow or fault.kind == "overflow", error=error)
     if fault.kind == "null_text":
         return replace(answer, null_text=details["text"])
+    if fault.kind == "reversed_rows":
+        return replace(answer, table=answer.table.take(pa.array(range(rows - 1, -1, -1), pa.int64())))
     if fault.kind in ("drop_row", "duplicate_row"):
         row = details["row"] % max(rows, 1)
         again = row if fault.kind == "duplicate_row" else row + 1

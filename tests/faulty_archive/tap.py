@@ -33,14 +33,14 @@ class Manner:
 
 
 class Tap:
-    """One service; `prefix` is where it is asked, `jobs_at` where its jobs live, `uws` how their operations begin."""
+    """One service under /`name`, its jobs under /`name`-jobs/async; `uws` is how the jobs' operations begin."""
 
     def __init__(self, catalogue: Catalogue, manner: Manner, name: str, uws: str) -> None:
         self.catalogue, self.manner, self.name, self.uws = catalogue, manner, name, uws
         self.prefix, self.jobs_at = f"/{name}", f"/{name}-jobs/async"
         self.base = ""
         self.jobs = Jobs(self._run_job, manner.job_s)
-        self._slow: dict[str, Sequence[Fault]] = {}
+        self._job_faults: dict[str, list[Fault]] = {}
 
     def owns(self, path: str) -> bool:
         """Whether a path is this service's."""
@@ -72,7 +72,7 @@ class Tap:
         what, job, part = self._place(request.path)
         if what == "async":
             if not part:
-                return self._create(request) if request.method == "POST" else self._list(request, faults)
+                return self._create(request, faults) if request.method == "POST" else self._list(request, faults)
             if job is None:
                 return xml(documents.error(f"UWS job '{part[0]}' could not be located in jobs table"), 404)
             return self._job(job, part[1:], request, faults)
@@ -112,7 +112,7 @@ class Tap:
             return xml(documents.error(str(error)))
         return documents.result(spoiled(answer, faults), form, magic_nulls=self.manner.magic_nulls)
 
-    def _create(self, request: Request) -> Reply:
+    def _create(self, request: Request, faults: Sequence[Fault]) -> Reply:
         try:
             self._check_upload(request.parameters)
         except QueryError as error:
@@ -121,6 +121,7 @@ class Tap:
             return self._refused_size()
         words = {name: value for name, value in request.parameters.items() if name != "PHASE"}
         job = self.jobs.create(words, request.uploads)
+        self._job_faults[job.id] = _of_queries(faults)
         if self.manner.runs_on_create and request.parameters.get("PHASE") == "RUN":
             self.jobs.start(job)
         return self._see(self._url(job))
@@ -176,7 +177,7 @@ class Tap:
         if forced := next((fault for fault in faults if fault.kind == "phase"), None):
             self.jobs.put(job, forced.details["phase"], forced.details["message"])
         elif wanted == "RUN":
-            self._slow[job.id] = [fault for fault in faults if fault.kind == "timeout"]
+            self._job_faults[job.id] += _of_queries(faults)
             self.jobs.start(job)
         elif wanted == "ABORT":
             self.jobs.abort(job)
@@ -230,7 +231,7 @@ class Tap:
 
     def _run_job(self, job: Job) -> Answer:
         self._form(job.parameters)
-        return self._run(job.parameters, job.files, self._slow.get(job.id, ()))
+        return self._run(job.parameters, job.files, self._job_faults[job.id])
 
     def _run(self, words: Mapping[str, str], files: Mapping[str, bytes], faults: Sequence[Fault]) -> Answer:
         language = words.get("LANG", "ADQL").split("-")[0].upper()
@@ -241,8 +242,11 @@ class Tap:
         most = words.get("MAXREC", "").strip() or str(self.manner.default_rows or self.manner.most_rows)
         if not most.isdigit():
             raise QueryError(f"Field maxrec: '{most}' is not a valid value for maxrec")
+        given = uploads.tables(words.get("UPLOAD", ""), files)
+        if any(fault.kind == "empty_upload" for fault in faults):
+            given = {name: table.slice(0, 0) for name, table in given.items()}
         answer = self.catalogue.answer(
-            words["QUERY"], uploads.tables(words.get("UPLOAD", ""), files), min(int(most), self.manner.most_rows),
+            words["QUERY"], given, min(int(most), self.manner.most_rows),
             block_comments=self.manner.block_comments,
         )  # fmt: skip
         for fault in faults:
@@ -277,6 +281,10 @@ class Tap:
 
     def _see(self, url: str) -> Reply:
         return Reply(303, "text/html", documents.page("See Other (303)", url).encode(), headers={"Location": url})
+
+
+def _of_queries(faults: Sequence[Fault]) -> list[Fault]:
+    return [fault for fault in faults if fault.stage == "query"]
 
 
 def _time(text: str) -> datetime:
