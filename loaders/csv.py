@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import zlib
 from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as arrow_csv
+from skysy.loaders.packed import BLOCK, blocks, is_packed
 from skysy.loaders.source import FLOAT32_SLACK, Received, Source, arrow_source, kind_of, labels
 
 from skysy.columns import Column
@@ -22,7 +22,6 @@ from skysy.errors import FileDamaged, SkysyError, ValueDamaged
 NULLS = ("", "NULL", "null", "--")
 TRUE = ("true", "True", "TRUE", "t", "T", "1")
 FALSE = ("false", "False", "FALSE", "f", "F", "0")
-_BLOCK = 1 << 20
 _AGAIN = "Nothing of it was kept. Get it again."
 _MEND = "Nothing of it was kept; files loaded before it stay. Mend it and give the same command again."
 _ARROW = {
@@ -45,7 +44,7 @@ def open_csv(path: Path, table: TableContract) -> Source:
     through a floating-point number.
     """
     with ExitStack() as held:
-        text = _Text(path.name, held.enter_context(path.open("rb")), zipped=_is_zipped(path))
+        text = _Text(path.name, held.enter_context(path.open("rb")), packed=is_packed(path))
         names = text.header()
         columns = [table.column(name) for name in names]
         schema = pa.schema([(label, _arrow_type(column)) for label, column in zip(labels(names), columns, strict=True)])
@@ -65,7 +64,7 @@ def open_csv(path: Path, table: TableContract) -> Source:
 def first_bad_value(path: Path, table: TableContract, only: Collection[str] | None = None) -> SkysyError | None:
     """What is wrong with the first place that is not what the contract says, or None; `only` are labels of columns."""
     with path.open("rb") as source:
-        text = _Text(path.name, source, zipped=_is_zipped(path))
+        text = _Text(path.name, source, packed=is_packed(path))
         names = text.header()
         schema = pa.schema([(label, pa.string()) for label in labels(names)])
         looked_at = [place for place, label in enumerate(schema.names) if only is None or label in only]
@@ -129,7 +128,7 @@ def _fits(column: Column, values: pa.Array) -> pa.Array | None:
 def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
     """(line in which it ends, fields) of every row after the header that is not blank; slow, but it counts lines."""
     with path.open("rb") as source:
-        text = _Text(path.name, source, zipped=_is_zipped(path))
+        text = _Text(path.name, source, packed=is_packed(path))
         text.header()
         reader = csv.reader(io.TextIOWrapper(io.BufferedReader(_Raw(text)), "utf-8", "replace", newline=""))
         for row in reader:
@@ -161,9 +160,9 @@ def _first_bad_line(path: Path, fields: int) -> SkysyError | None:
 class _Text:
     """The bytes of a file, unpacked, in blocks; knows at the end whether they are whole."""
 
-    def __init__(self, name: str, source: BinaryIO, *, zipped: bool) -> None:
+    def __init__(self, name: str, source: BinaryIO, *, packed: bool) -> None:
         self.name = name
-        self._blocks = _unpacked(name, source) if zipped else _plain(source)
+        self._blocks = blocks(name, source, packed=packed)
         self._rest = b""
         self._quotes = 0
         self._last = b""
@@ -171,7 +170,7 @@ class _Text:
     def header(self) -> list[str]:
         """The names in the first line, which is taken off."""
         head = b""
-        while (block := next(self._blocks, b"")) and len(head) < _BLOCK:
+        while (block := next(self._blocks, b"")) and len(head) < BLOCK:
             head += block
             if b"\n" in head or b"\r" in head:
                 break
@@ -185,7 +184,7 @@ class _Text:
             text = line.decode("utf-8-sig")
         except UnicodeDecodeError as error:
             raise FileDamaged(f"{self.name} is not CSV: its first line is not UTF-8 text.", _AGAIN) from error
-        return [name.strip() for name in next(csv.reader([text]))]
+        return [name.strip() for name in next(csv.reader([text], skipinitialspace=True))]
 
     def read(self, size: int) -> bytes:
         """The next bytes, at most `size`; raises FileDamaged at the end where something is missing."""
@@ -216,7 +215,7 @@ class _Text:
                 f"{self.name} is not CSV: it starts with '<', as a web page or a VOTable does.",
                 "Nothing of it was kept. An archive that fails sends a page instead of rows; get the file again.",
             )
-        if head[:4] == b"PAR1" or b"\0" in head[:_BLOCK]:
+        if head[:4] == b"PAR1" or b"\0" in head[:BLOCK]:
             raise FileDamaged(f"{self.name} is not CSV: it holds bytes that no text has.", _AGAIN)
 
 
@@ -233,41 +232,6 @@ class _Raw(io.RawIOBase):
         found = self._text.read(len(buffer))
         buffer[: len(found)] = found
         return len(found)
-
-
-def _is_zipped(path: Path) -> bool:
-    return path.name.lower().endswith(".gz")
-
-
-def _plain(source: BinaryIO) -> Iterator[bytes]:
-    while block := source.read(_BLOCK):
-        yield block
-
-
-def _unpacked(name: str, source: BinaryIO) -> Iterator[bytes]:
-    """The content of a gzip file of one member or more; raises FileDamaged where it is cut or garbled."""
-    unpack = zlib.decompressobj(wbits=31)
-    begun = False
-    try:
-        while block := source.read(_BLOCK):
-            while block:
-                if unpack.eof:
-                    block = block.lstrip(b"\0")  # archives on tape pad with zeros
-                    if not block:
-                        break
-                    unpack = zlib.decompressobj(wbits=31)
-                begun = True
-                if found := unpack.decompress(block, _BLOCK):
-                    yield found
-                block = unpack.unconsumed_tail or unpack.unused_data
-    except zlib.error as error:
-        if b"header" in str(error).encode() and not begun:
-            raise FileDamaged(f"{name} is not packed with gzip, as its name says.", _AGAIN) from error
-        raise FileDamaged(f"{name} is garbled: {error}.", _AGAIN) from error
-    while not unpack.eof and (found := unpack.decompress(b"", _BLOCK)):
-        yield found
-    if begun and not unpack.eof:
-        raise FileDamaged(f"{name} is cut: its gzip stream has no end.", _AGAIN)
 
 
 def _batches(
@@ -292,8 +256,8 @@ def _parsed(text: _Text, schema: pa.Schema, only: Collection[str] | None = None)
     if text.is_over():
         return
     reader = arrow_csv.open_csv(
-        pa.PythonFile(io.BufferedReader(_Raw(text), _BLOCK), "r"),
-        arrow_csv.ReadOptions(block_size=_BLOCK, column_names=schema.names),
+        pa.PythonFile(io.BufferedReader(_Raw(text), BLOCK), "r"),
+        arrow_csv.ReadOptions(block_size=BLOCK, column_names=schema.names),
         arrow_csv.ParseOptions(newlines_in_values=True),
         arrow_csv.ConvertOptions(
             column_types=schema,

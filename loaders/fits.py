@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 from astropy.io import fits
+from skysy.loaders.packed import blocks, is_packed
 from skysy.loaders.source import Received, Source, arrow_source, kind_of, labels
 
 from skysy.contract import TableContract
@@ -67,16 +68,20 @@ def open_fits(path: Path, table: TableContract) -> Source:
 
 def _open(path: Path, held: ExitStack) -> tuple[Any, list[Any]]:
     """The rows and column definitions of the first binary table; astropy's warnings of damage are errors here."""
-    zipped = path.name.lower().endswith(".gz")
+    packed = is_packed(path)
+    if packed:
+        with path.open("rb") as raw:
+            for _ in blocks(path.name, raw, packed=True):
+                pass  # astropy does not read to the end, where the checksum is
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         warnings.filterwarnings("error", message=".*(truncated|Checksum|Datasum).*")
         try:
-            hdus = held.enter_context(fits.open(path, memmap=not zipped, character_as_bytes=True, checksum=True))
+            hdus = held.enter_context(fits.open(path, memmap=not packed, character_as_bytes=True, checksum=True))
             hdu = next((one for one in hdus if isinstance(one, fits.BinTableHDU)), None)
             if hdu is not None:
                 rows, definitions = hdu.data, list(hdu.columns)
-                whole = zipped or path.stat().st_size >= hdu.fileinfo()["datLoc"] + hdu.size
+                whole = packed or path.stat().st_size >= hdu.fileinfo()["datLoc"] + hdu.size
         except Exception as error:  # astropy raises many kinds; each means that the file cannot be read
             raise FileDamaged(f"{path.name} is not a whole FITS file: {_sentence(error)}.", _AGAIN) from error
     if hdu is None:

@@ -18,10 +18,9 @@ from skysy.loaders.verify import Selection, select_columns
 from skysy import __version__, ledger
 from skysy.contract import Contract, TableContract, load_contract
 from skysy.errors import FileDamaged, LoadError, SourceChanged, ValueDamaged
-from skysy.store import Warehouse
+from skysy.store import Warehouse, is_damage, is_full
 
 _KEPT = "Nothing of it was kept; files loaded before it stay. Mend it and give the same command again."
-_FULL = ("No space left", "File too large", "Disk quota")
 
 
 @dataclass(frozen=True)
@@ -95,22 +94,23 @@ def load_directory(
     """
     contract = load_contract(release)
     found = discover(directory, contract)
-    raw.prepare(warehouse, contract)
     arguments = {"release": release, "from": str(directory), "replace": replace}
-    run_id = ledger.begin_run(warehouse.con, "load", arguments, __version__)
-    results = []
-    try:
-        for file in found.files:
-            if progress:
-                progress(file, None)
-            results.append(_load_file(warehouse, contract, file, run_id, replace=replace))
-            if progress:
-                progress(file, results[-1])
-    except BaseException:
-        with suppress(duckdb.Error):  # a connection that failed for good cannot say so
-            ledger.end_run(warehouse.con, run_id, "failed")
-        raise
-    ledger.end_run(warehouse.con, run_id, "done")
+    with _engine(warehouse, "The load"):
+        raw.prepare(warehouse, contract)
+        run_id = ledger.begin_run(warehouse.con, "load", arguments, __version__)
+        results = []
+        try:
+            for file in found.files:
+                if progress:
+                    progress(file, None)
+                results.append(_load_file(warehouse, contract, file, run_id, replace=replace))
+                if progress:
+                    progress(file, results[-1])
+        except BaseException:
+            with suppress(duckdb.Error):  # a connection that failed for good cannot say so
+                ledger.end_run(warehouse.con, run_id, "failed")
+            raise
+        ledger.end_run(warehouse.con, run_id, "done")
     return LoadSummary(release, tuple(results), found.ignored)
 
 
@@ -132,7 +132,7 @@ def _load_file(
         )
     _refuse_copy(warehouse, contract, file, sha256)
     known = known or _same_part(warehouse, contract, file, replace=replace)
-    with _reading(file), _engine(warehouse, file), _open(file) as source:
+    with _reading(file), _engine(warehouse, file.name), _open(file) as source:
         selection = select_columns(file.name, file.table, source)
         with warehouse.transaction():
             if known is not None:
@@ -180,24 +180,20 @@ def _reading(file: ArchiveFile) -> Iterator[None]:
 
 
 @contextmanager
-def _engine(warehouse: Warehouse, file: ArchiveFile) -> Iterator[None]:
-    """What DuckDB says when memory or disk are too small, in words."""
+def _engine(warehouse: Warehouse, what: str) -> Iterator[None]:
+    """What DuckDB says when memory is too small or it fails otherwise, in words."""
     try:
         yield
     except duckdb.OutOfMemoryException as error:
         limit = warehouse.settings.memory_limit
         raise LoadError(
-            f"{file.name} needs more memory than {limit}, or more room in {warehouse.settings.temp_directory}.",
+            f"{what} needs more memory than {limit}, or more room in {warehouse.settings.temp_directory}.",
             f"{_KEPT} Raise it, as with --memory-limit 8GB.",
         ) from error
     except (duckdb.IOException, duckdb.FatalException, duckdb.InternalException) as error:
-        text = str(error).splitlines()[0]
-        if any(words in text for words in _FULL):
-            raise LoadError(
-                f"The disk is full: {file.name} could not be brought in.",
-                f"{_KEPT} Make room beside the warehouse first.",
-            ) from error
-        raise LoadError(f"{file.name} could not be brought in: {text}", _KEPT) from error
+        if is_full(error) or is_damage(error):  # the warehouse's own trouble, told by who opened it
+            raise
+        raise LoadError(f"{what} could not be brought in: {str(error).splitlines()[0]}", _KEPT) from error
 
 
 def _refuse_copy(warehouse: Warehouse, contract: Contract, file: ArchiveFile, sha256: str) -> None:
@@ -264,14 +260,14 @@ def _insert(warehouse: Warehouse, file: ArchiveFile, source: Source, selection: 
     relation = source.relation(warehouse.con)
     try:
         warehouse.run(f"INSERT INTO {file.table.name} SELECT {selection.select_list}, {chunk_id:d} FROM {relation}")
-    except (duckdb.OutOfMemoryException, duckdb.FatalException, duckdb.InternalException):
+    except (duckdb.OutOfMemoryException, duckdb.FatalException, duckdb.InternalException, duckdb.InterruptException):
         raise
     except duckdb.Error as error:
         if source.failures:
             raise source.failures[0] from error
         text = str(error).splitlines()[0]
         if isinstance(error, duckdb.IOException):
-            if any(words in text for words in _FULL):
+            if is_full(error) or is_damage(error):
                 raise
             raise FileDamaged(f"{file.name} cannot be read: {text}", _KEPT) from error
         raise source.find() or ValueDamaged(

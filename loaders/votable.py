@@ -7,22 +7,18 @@ table here has any. Rows that are not in the file, or are in it as FITS or Parqu
 from __future__ import annotations
 
 import binascii
-import gzip
-import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import BinaryIO
 from xml.parsers import expat
 
 import pyarrow as pa
+from skysy.loaders.packed import blocks, is_packed
 from skysy.loaders.source import Received, Source, arrow_source, kind_of, labels
 from skysy.loaders.votable_fields import Field, make_field, null_of
 from skysy.loaders.votable_rows import BinaryRows, TextRows
 
 from skysy.errors import FileDamaged
-
-_BLOCK = 1 << 20
 
 
 def open_votable(path: Path) -> Source:
@@ -33,8 +29,7 @@ def open_votable(path: Path) -> Source:
     """
     with ExitStack() as held:
         raw = held.enter_context(path.open("rb"))
-        zipped = path.name.lower().endswith(".gz")
-        stream = _Stream(path.name, gzip.GzipFile(fileobj=raw) if zipped else raw)
+        stream = _Stream(path.name, blocks(path.name, raw, packed=is_packed(path)))
         stream.read_header()
         fields = [field for field in stream.fields if field.is_kept]
         schema = pa.schema(
@@ -55,12 +50,12 @@ def open_votable(path: Path) -> Source:
 class _Stream:
     """One pass over the file: header first, then rows as they come, then what is said after them."""
 
-    def __init__(self, name: str, file: BinaryIO | gzip.GzipFile) -> None:
+    def __init__(self, name: str, content: Iterator[bytes]) -> None:
         self.name = name
         self.fields: list[Field] = []
         self.expected_rows: int | None = None
         self.notes: dict[str, str] = {}
-        self._file = file
+        self._content = content
         self._parser = expat.ParserCreate(namespace_separator=" ")
         self._parser.buffer_text = True
         self._parser.StartElementHandler = self._start
@@ -73,6 +68,7 @@ class _Stream:
         self._status: tuple[str, str] | None = None
         self._info: list[str] | None = None
         self._finished = False
+        self._head = b""
 
     def read_header(self) -> None:
         """Read on until the first row may come, or the file ends."""
@@ -109,15 +105,16 @@ class _Stream:
 
     def _feed(self) -> None:
         try:
-            block = self._file.read(_BLOCK)
+            block = next(self._content, b"")
+            self._head = self._head or block[:1024].lower()
             self._parser.Parse(block, not block)
             self._finished = not block
         except expat.ExpatError as error:
-            if error.lineno == 1 and error.offset == 0:
-                raise self._damaged("it is empty or no VOTable") from error
+            if b"<html" in self._head and not self._seen_votable:
+                raise self._damaged("it is a web page, no VOTable") from error
+            if not self._head:
+                raise self._damaged("it is empty") from error
             raise self._damaged(f"its XML ends or breaks at line {error.lineno}") from error
-        except (EOFError, zlib.error, OSError) as error:
-            raise self._damaged(f"it cannot be unpacked ({error})") from error
         except (binascii.Error, ValueError, UnicodeDecodeError) as error:
             raise self._damaged(f"its rows are garbled ({error})") from error
 

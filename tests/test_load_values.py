@@ -25,7 +25,8 @@ PHOTOMETRY_HEADER = "image_id,ccd,object_id,filter,mag_psf,e_mag_psf,flags,nimaf
 
 def photometry_csv(bench: Bench, **changes: str) -> None:
     """A CSV of three detections whose second has these cells."""
-    cells = dict(zip(PHOTOMETRY_HEADER.split(","), "2,7,147403802,u,15.25,0.0125,0,0,t".split(","), strict=True))
+    first = ["2", "7", "147403802", "u", "15.25", "0.0125", "0", "0", "t"]
+    cells = dict(zip(PHOTOMETRY_HEADER.split(","), first, strict=True))
     middle = ",".join((cells | changes).values())
     bench.text(
         "dr2.photometry.csv",
