@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+import errno
 import hashlib
 import math
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -39,20 +41,31 @@ def write_report(warehouse: Warehouse, path: Path, light_curves: int = 5) -> Rep
     NotFound where the warehouse has not been built, UsageError where the file cannot be written.
     """
     facts = read_facts(warehouse)
-    curves = light_curve_plates(warehouse, facts.candidates[:light_curves])
-    page = render(facts, sample_plates(warehouse, facts), curves)
+    with _replacing(path) as part:
+        curves = light_curve_plates(warehouse, facts.candidates[:light_curves])
+        page = render(facts, sample_plates(warehouse, facts), curves)
+        part.write_text(page, encoding="utf-8")
+    return Report(path, len(page.encode("utf-8")), len(facts.candidates), len(curves))
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    """A file beside `path`, made at once, that takes its place when all went well."""
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(page, encoding="utf-8")
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        part.touch()
+        yield part
         part.replace(path)
     except OSError as error:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
         raise UsageError(
             f"The report cannot be written to {path}: {error.strerror}.", "Name another file with --out FILE.html."
         ) from error
-    return Report(path, len(page.encode("utf-8")), len(facts.candidates), len(curves))
+    finally:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
 
 
 def render(facts: Facts, plates: list[Plate], light_curves: list[Plate]) -> str:
