@@ -8,7 +8,6 @@ from __future__ import annotations
 from io import BytesIO
 from pathlib import Path
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 from skysy.analysis.figures.colours import figure_colours
@@ -41,13 +40,11 @@ DPI = 150
 
 def picture(figure: Figure) -> bytes:
     """The figure as a PNG file of 256 colours, a third of the size that full colour takes; the same bytes each time."""
-    figure.set_dpi(DPI)
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    size = canvas.get_width_height(physical=True)
-    drawn = Image.frombytes("RGBA", size, bytes(canvas.buffer_rgba())).convert("RGB")
-    file = BytesIO()
-    few_colours = drawn.quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    drawn, file = BytesIO(), BytesIO()
+    figure.savefig(drawn, format="png", dpi=DPI, facecolor=figure.get_facecolor(), pil_kwargs={"compress_level": 1})
+    few_colours = (
+        Image.open(drawn).convert("RGB").quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    )
     few_colours.save(file, "PNG", optimize=True, dpi=(DPI, DPI))
     return file.getvalue()
 
