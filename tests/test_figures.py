@@ -268,6 +268,7 @@ def test_a_candidate_without_colours_is_left_out_of_figure_two_and_not_counted(m
         assert warehouse.rows("SELECT object_id, uv_mag FROM candidates") == [(1000, None)]
         axes = figure_colours(warehouse).axes[0]
         assert dots(axes, "candidates without").get_label() == "candidates without rapid $\\Delta u\\,\\sigma$ (0)"
+        assert not [one for one in axes.collections if str(one.get_label()).startswith("candidates, coloured")]
         assert sum(drawn_counts(axes).values()) == 1
 
 
