@@ -279,12 +279,17 @@ def test_what_has_no_value_is_a_dash(facts: Facts) -> None:
     assert [place for place, text in enumerate(row) if text == "–"] == [2, *range(4, 12), 13]
 
 
-def test_a_list_without_candidates_is_told_in_words(facts: Facts, make_archive: MakeArchive, tmp_path: Path) -> None:
+def test_a_list_without_candidates_is_told_in_words(facts: Facts) -> None:
     none = Page(render(replace(facts, candidates=[]), [], []))
     assert "No object of the sample is an outlier." in none.root.text
     assert "candidates" not in [one.attributes.get("id") for one in none.root.all("table")]
-    settings = make_archive(red_giant(1000, class_star=0.1))
-    with open_warehouse(settings) as warehouse:
+    nobody = replace(facts, candidates=[], headline=replace(facts.headline, in_sample=0))
+    assert "The sample is empty" in Page(render(nobody, [], [])).root.text
+
+
+@pytest.mark.slow
+def test_a_warehouse_with_an_empty_sample_has_a_page_too(make_archive: MakeArchive, tmp_path: Path) -> None:
+    with open_warehouse(make_archive(red_giant(1000, class_star=0.1))) as warehouse:
         written = write_report(warehouse, tmp_path / "empty.html")
     page = Page((tmp_path / "empty.html").read_text(encoding="utf-8"))
     assert (written.candidates, written.light_curves) == (0, 0)
