@@ -1,26 +1,40 @@
-"""How much of a simulated sky's truth the build found: sample, flickerers by amplitude, planted bad rows.
+"""How much of a simulated sky's truth the build found: sample, sequences, flickerers by amplitude, planted bad rows.
 
-The truth table lies in a subdirectory `truth` of the simulated archive; nothing of it enters the build.
+The truth lies in a subdirectory `truth` of the simulated archive; nothing of it enters the build. What is expected is taken from
+the truth and the raw tables alone, what was found from the models alone, so that neither can excuse the other.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from skysy.errors import NotFound
 from skysy.store import Warehouse
 
+# raw table -> its key, the staging view that keeps one row of each key, the column of dr2.master that leads to it
+_KEYS = {
+    "dr2.images": ("image_id", "stg_survey__images", ""),
+    "dr2.master": ("object_id", "stg_survey__master", "object_id"),
+    "ext.twomass_psc": ("pts_key", "stg_twomass__psc", "twomass_key"),
+    "ext.allwise": ("cntr", "stg_allwise__source", "allwise_cntr"),
+    "ext.gaia_dr2": ("source_id", "stg_gaia__source", "gaia_dr2_id1"),
+    "gaiadr2_complements.geometric_distance": ("source_id", "stg_distance__geometric", "gaia_dr2_id1"),
+}
+_ONE_PER_IMAGE = "one_per_image"
+
 
 @dataclass(frozen=True)
 class SampleRecovery:
-    """Objects expected in the sample, objects found in it, and both."""
+    """Objects expected in the sample, objects found in it, both; and single answers of cuts that differ from the truth."""
 
     expected: int
     found: int
     both: int
+    cuts_differ: int
 
     @property
     def completeness(self) -> float:
@@ -34,11 +48,20 @@ class SampleRecovery:
 
 
 @dataclass(frozen=True)
+class SequenceRecovery:
+    """Colour sequences as they were taken, as found, and those of both with the very same u exposures."""
+
+    expected: int
+    found: int
+    both: int
+
+
+@dataclass(frozen=True)
 class FlickerRecovery:
     """Flickerers of one injected amplitude (0 = none injected): how many could be and were found.
 
-    `sampled` are in the sample, `measured` have a rapid delta-u sigma, `detected` reach the limit of the build,
-    `candidates` are candidates for whatever reason.
+    `sampled` belong in the sample, `measured` of these have two good u detections in one sequence as it was taken, `detected`
+    of these are in the sample and reach the limit of the build, `candidates` are candidates for whatever reason.
     """
 
     amplitude_mag: float
@@ -55,17 +78,19 @@ class FlickerRecovery:
 
 @dataclass(frozen=True)
 class BadRows:
-    """Planted rows of one kind, what should take them, and how many it took."""
+    """Planted rows of one kind, what should take them, how many it took, and how many something else took or nothing did."""
 
     kind: str
     taken_by: str
     planted: int
     taken: int
+    elsewhere: int
+    left: int
 
     @property
     def accounted(self) -> bool:
-        """Whether every planted row was taken by what should take it."""
-        return self.planted == self.taken
+        """Whether what should take them took each of them, and nothing else any."""
+        return self.taken == self.planted and not self.elsewhere and not self.left
 
 
 @dataclass(frozen=True)
@@ -73,6 +98,7 @@ class Recovery:
     """The whole comparison with the truth."""
 
     sample: SampleRecovery
+    sequences: SequenceRecovery
     flickerers: list[FlickerRecovery]
     bad_rows: list[BadRows]
 
@@ -83,13 +109,14 @@ def compare(warehouse: Warehouse, archive: Path, measurement_flow_sql: str) -> R
     `measurement_flow_sql` is the text of that model: it is run again over the planted detections alone, so that the cut
     that takes each of them is named by the same SQL that made the build. Parameters must be set on the connection.
     """
-    objects, bad_rows = archive / "truth" / "objects.parquet", archive / "truth" / "bad_rows.parquet"
-    for path in (objects, bad_rows):
+    for name in ("objects", "bad_rows", "sequences"):
+        path = archive / "truth" / f"{name}.parquet"
         if not path.is_file():
             raise NotFound(f"There is no truth table {path}.", "Name a directory that `skysy simulate` made.")
-    warehouse.run(f"CREATE OR REPLACE TEMP VIEW truth_objects AS FROM read_parquet('{_quoted(objects)}')")
-    warehouse.run(f"CREATE OR REPLACE TEMP VIEW truth_bad_rows AS FROM read_parquet('{_quoted(bad_rows)}')")
-    return Recovery(_sample(warehouse), _flickerers(warehouse), _bad_rows(warehouse, measurement_flow_sql))
+        warehouse.run(f"CREATE OR REPLACE TEMP VIEW truth_{name} AS FROM read_parquet('{_quoted(path)}')")
+    return Recovery(
+        _sample(warehouse), _sequences(warehouse), _flickerers(warehouse), _bad_rows(warehouse, measurement_flow_sql)
+    )
 
 
 def _sample(warehouse: Warehouse) -> SampleRecovery:
@@ -100,18 +127,64 @@ def _sample(warehouse: Warehouse) -> SampleRecovery:
         FROM truth_objects AS t FULL JOIN sample AS s ON t.object_id = s.object_id
         """
     )[0]
-    return SampleRecovery(*(int(n) for n in row))
+    cuts = [name for name in warehouse.columns("main", "int_selection__cuts") if name != "object_id"]
+    differ = " + ".join(
+        f"CAST((c.{cut} IS TRUE) = list_contains(string_split(t.fails, ';'), '{cut}') AS INTEGER)" for cut in cuts
+    )
+    differing = warehouse.value(
+        f"SELECT coalesce(sum(CASE WHEN c.object_id IS NULL OR t.object_id IS NULL THEN {len(cuts)} ELSE {differ} END), 0) "
+        "FROM truth_objects AS t FULL JOIN int_selection__cuts AS c ON t.object_id = c.object_id"
+    )
+    return SampleRecovery(*(int(n) for n in row), cuts_differ=int(differing))
+
+
+def _sequences(warehouse: Warehouse) -> SequenceRecovery:
+    row = warehouse.rows(
+        """
+        WITH found AS (
+            SELECT string_agg(e.image_id, ';' ORDER BY e.image_id) AS u_image_ids
+            FROM int_sequences__exposures AS e
+            SEMI JOIN (SELECT * FROM dr2.images WHERE filter = 'u') AS i ON e.image_id = i.image_id
+            GROUP BY e.sequence_id
+        )
+        SELECT count(t.u_image_ids), count(f.u_image_ids), count(*) FILTER (WHERE t.u_image_ids = f.u_image_ids)
+        FROM truth_sequences AS t FULL JOIN found AS f ON t.u_image_ids = f.u_image_ids
+        """
+    )[0]
+    return SequenceRecovery(*(int(n) for n in row))
 
 
 def _flickerers(warehouse: Warehouse) -> list[FlickerRecovery]:
     found = warehouse.rows(
         """
-        SELECT round(coalesce(t.flicker_amplitude_mag, 0), 3) AS amplitude_mag, count(*), count(r.object_id),
-               count(*) FILTER (WHERE r.rapid_u_sigma >= getvariable('rapid_u_sigma_min')), count(c.object_id)
+        WITH u_exposures AS (
+            SELECT first_image_id, CAST(unnest(string_split(u_image_ids, ';')) AS BIGINT) AS image_id FROM truth_sequences
+        ),
+        good AS (
+            SELECT p.object_id, e.first_image_id, count(DISTINCT p.image_id) AS n_u
+            FROM dr2.photometry AS p
+            JOIN u_exposures AS e ON p.image_id = e.image_id
+            ANTI JOIN (
+                SELECT * FROM truth_bad_rows
+                WHERE taken_by LIKE 'measurements.%' AND taken_by <> 'measurements.one_per_image'
+            ) AS b ON p.object_id = b.object_id AND p.image_id = b.image_id
+            WHERE p.used_in_clip IS NOT NULL
+            GROUP BY p.object_id, e.first_image_id
+        ),
+        measured AS (
+            SELECT DISTINCT object_id FROM good WHERE n_u >= getvariable('rapid_min_exposures')
+        )
+        SELECT
+            round(coalesce(t.flicker_amplitude_mag, 0), 3) AS amplitude_mag, count(*), count(m.object_id),
+            count(m.object_id) FILTER (
+                WHERE s.object_id IS NOT NULL AND r.rapid_u_sigma >= getvariable('rapid_u_sigma_min')),
+            count(c.object_id)
         FROM truth_objects AS t
-        JOIN sample AS s ON t.object_id = s.object_id
+        LEFT JOIN measured AS m ON t.object_id = m.object_id
+        LEFT JOIN sample AS s ON t.object_id = s.object_id
         LEFT JOIN rapid_variability AS r ON t.object_id = r.object_id
         LEFT JOIN candidates AS c ON t.object_id = c.object_id
+        WHERE t.expected_in_sample
         GROUP BY amplitude_mag ORDER BY amplitude_mag
         """
     )
@@ -119,84 +192,139 @@ def _flickerers(warehouse: Warehouse) -> list[FlickerRecovery]:
 
 
 def _bad_rows(warehouse: Warehouse, measurement_flow_sql: str) -> list[BadRows]:
+    warehouse.run(
+        """
+        CREATE OR REPLACE TEMP TABLE planted_detections AS
+        SELECT b.kind, p.*
+        FROM main.stg_survey__photometry AS p
+        JOIN (
+            SELECT DISTINCT kind, object_id, image_id FROM truth_bad_rows WHERE taken_by LIKE 'measurements.%'
+        ) AS b ON p.image_id = b.image_id AND p.object_id IS NOT DISTINCT FROM b.object_id
+        """.replace("main.", f"{warehouse.value('SELECT current_database()')}.main.")
+    )
     kinds = warehouse.rows(
         "SELECT kind, taken_by, sum(count) FROM truth_bad_rows GROUP BY kind, taken_by ORDER BY taken_by, kind"
     )
-    return [BadRows(kind, by, int(n), _taken(warehouse, kind, by, measurement_flow_sql)) for kind, by, n in kinds]
+    return [
+        BadRows(kind, by, int(n), *_fate(warehouse, kind, by, int(n), measurement_flow_sql)) for kind, by, n in kinds
+    ]
 
 
-def _taken(warehouse: Warehouse, kind: str, taken_by: str, measurement_flow_sql: str) -> int:
+def _fate(
+    warehouse: Warehouse, kind: str, taken_by: str, planted: int, measurement_flow_sql: str
+) -> tuple[int, int, int]:
+    """Of the rows of a kind: those taken by what should take them, those taken by something else, those not taken."""
     what, _, name = taken_by.replace(":", ".").partition(".")
     if what == "measurements":
-        return _taken_by_measurements(warehouse, kind, name, measurement_flow_sql)
+        return _fate_in_measurements(warehouse, kind, name, planted, measurement_flow_sql)
     if what == "cut":
-        return _count(
-            warehouse,
-            f"SELECT count(*) FROM int_selection__cuts WHERE {name} IS NOT TRUE AND object_id IN "
-            "(SELECT object_id FROM truth_bad_rows WHERE kind = ?)",
-            kind,
-        )
+        return _fate_in_cuts(warehouse, kind, name)
     if what == "staging":
-        return _taken_by_staging(warehouse, kind)
-    return _left_alone(warehouse, kind)
+        return _fate_in_staging(warehouse, kind)
+    stand = _left_alone(warehouse, kind)
+    return stand, planted - stand, 0
 
 
-def _taken_by_measurements(warehouse: Warehouse, kind: str, cut: str, measurement_flow_sql: str) -> int:
-    """Planted detections of a kind that the named quality cut took, by measurement_flow over them alone."""
+def _fate_in_cuts(warehouse: Warehouse, kind: str, cut: str) -> tuple[int, int, int]:
+    """Objects that the named cut took, that only others took, and that are in the sample all the same."""
+    row = warehouse.rows(
+        f"""
+        SELECT count(*) FILTER (WHERE c.object_id IS NOT NULL AND c.{cut} IS NOT TRUE AND s.object_id IS NULL),
+               count(*) FILTER (WHERE (c.object_id IS NULL OR c.{cut}) AND s.object_id IS NULL), count(s.object_id)
+        FROM truth_bad_rows AS t
+        LEFT JOIN int_selection__cuts AS c ON t.object_id = c.object_id
+        LEFT JOIN sample AS s ON t.object_id = s.object_id
+        WHERE t.kind = ?
+        """,
+        [kind],
+    )[0]
+    return int(row[0]), int(row[1]), int(row[2])
+
+
+def _fate_in_measurements(
+    warehouse: Warehouse, kind: str, cut: str, planted: int, measurement_flow_sql: str
+) -> tuple[int, int, int]:
+    """Detections that the named quality cut took, by measurement_flow over them alone; and what measurements holds of them."""
+    with _only(warehouse, kind):
+        took = {
+            row[0]: int(row[1]) for row in warehouse.rows(f"SELECT cut, n_fail + n_null FROM ({measurement_flow_sql})")
+        }
+        seen = int(warehouse.value("SELECT count(*) FROM temp.main.stg_survey__photometry"))
+        kept = int(warehouse.value("SELECT count(*) FROM temp.main.measurements"))
+    taken = took.pop(cut, 0)
+    others = sum(n for n in took.values() if n > 0)  # one_per_image counts a row that slipped past an earlier cut as -1
+    if cut != _ONE_PER_IMAGE:
+        # A row that did not come, or came more than once, was not taken as it should be.
+        return taken, others + abs(planted - seen), kept
+    # Of a detection and its planted copies one stands, and it is not the copy, where that was made a magnitude fainter.
+    spoiled = int(
+        warehouse.value(
+            """
+            WITH settled AS (
+                SELECT p.object_id, p.image_id, min(p.mag_psf) AS brightest, max(m.mag_psf) AS kept,
+                       count(m.image_id) AS n_kept, count(*) AS n_came
+                FROM planted_detections AS p
+                LEFT JOIN measurements AS m ON p.object_id = m.object_id AND p.image_id = m.image_id
+                WHERE p.kind = ?
+                GROUP BY p.object_id, p.image_id
+            )
+            SELECT count(*) FROM settled WHERE n_kept <> n_came OR kept > brightest + 0.5
+            """,
+            [kind],
+        )
+    )
+    return taken, others, spoiled
+
+
+@contextmanager
+def _only(warehouse: Warehouse, kind: str) -> Iterator[None]:
+    """Inside, stg_survey__photometry and measurements hold the planted detections of one kind alone."""
     database = warehouse.value("SELECT current_database()")
-    planted = f"SELECT object_id, image_id FROM truth_bad_rows WHERE kind = '{kind}'"
-    for table in ("stg_survey__photometry", "measurements"):
-        warehouse.run(
-            f"CREATE TEMP VIEW {table} AS SELECT t.* FROM {database}.main.{table} AS t SEMI JOIN ({planted}) AS p "
-            "ON t.image_id = p.image_id AND t.object_id IS NOT DISTINCT FROM p.object_id"
-        )
+    views = {
+        "stg_survey__photometry": f"SELECT * EXCLUDE (kind) FROM planted_detections WHERE kind = '{kind}'",
+        "measurements": f"SELECT m.* FROM {database}.main.measurements AS m SEMI JOIN "
+        f"(FROM planted_detections WHERE kind = '{kind}') AS p ON m.object_id = p.object_id AND m.image_id = p.image_id",
+    }
+    for name, query in views.items():
+        warehouse.run(f"CREATE TEMP VIEW {name} AS {query}")
     try:
-        return _count(
-            warehouse,
-            f"SELECT coalesce(sum(n_fail + n_null), 0) FROM ({measurement_flow_sql}) WHERE cut = ?",
-            cut,
-        )
+        yield
     finally:
-        for table in ("stg_survey__photometry", "measurements"):
-            warehouse.run(f"DROP VIEW temp.main.{table}")
+        for name in views:
+            warehouse.run(f"DROP VIEW temp.main.{name}")
 
 
-def _taken_by_staging(warehouse: Warehouse, kind: str) -> int:
-    """Copies of raw rows of a kind beyond the first of each key: staging keeps one."""
-    table = warehouse.value("SELECT min(table_name) FROM truth_bad_rows WHERE kind = ?", [kind])
-    key, column = {
-        "dr2.images": ("image_id", "image_id"),
-        "ext.twomass_psc": ("pts_key", "twomass_key"),
-        "ext.allwise": ("cntr", "allwise_cntr"),
-        "ext.gaia_dr2": ("source_id", "gaia_id1"),
-        "gaiadr2_complements.geometric_distance": ("source_id", "gaia_id1"),
-    }.get(str(table), ("object_id", "object_id"))
-    if column == "image_id":
-        keys = "SELECT image_id FROM truth_bad_rows WHERE kind = ?"
-    else:
-        keys = f"SELECT {column} FROM int_selection__matched WHERE object_id IN (SELECT object_id FROM truth_bad_rows WHERE kind = ?)"
-    return _count(warehouse, f"SELECT count(*) - count(DISTINCT {key}) FROM {table} WHERE {key} IN ({keys})", kind)
+def _fate_in_staging(warehouse: Warehouse, kind: str) -> tuple[int, int, int]:
+    """Second rows of a key that staging does not have, keys that it lost, and second rows that it has."""
+    table = str(warehouse.value("SELECT min(table_name) FROM truth_bad_rows WHERE kind = ?", [kind]))
+    key, staging, link = _KEYS[table]
+    keys = "SELECT image_id AS key FROM truth_bad_rows WHERE kind = ?"
+    if link:
+        keys = (
+            f"SELECT DISTINCT m.{link} AS key FROM dr2.master AS m "
+            "SEMI JOIN (SELECT * FROM truth_bad_rows WHERE kind = ?) AS t ON m.object_id = t.object_id"
+        )
+    # Staging calls the key of Gaia, 2MASS and the others as the archive does.
+    row = warehouse.rows(
+        f"""
+        WITH keys AS ({keys}),
+        came AS (SELECT {key} AS key, count(*) AS n FROM {table} GROUP BY {key}),
+        kept AS (SELECT {key} AS key, count(*) AS n FROM {staging} GROUP BY {key})
+        SELECT coalesce(sum(came.n - kept.n), 0), count(*) - count(kept.n), coalesce(sum(kept.n - 1), 0)
+        FROM keys LEFT JOIN came ON keys.key = came.key LEFT JOIN kept ON keys.key = kept.key
+        """,
+        [kind],
+    )[0]
+    return int(row[0]), int(row[1]), int(row[2])
 
 
 def _left_alone(warehouse: Warehouse, kind: str) -> int:
-    """Planted traps that must not be taken: objects that stand in the sample, or measurements that stand."""
-    per_image = warehouse.value("SELECT count(image_id) FROM truth_bad_rows WHERE kind = ?", [kind])
-    if per_image:
-        return _count(
-            warehouse,
-            "SELECT count(*) FROM truth_bad_rows AS t SEMI JOIN measurements AS m "
-            "ON t.object_id = m.object_id AND t.image_id = m.image_id WHERE t.kind = ?",
-            kind,
-        )
-    return _count(
-        warehouse,
-        "SELECT count(*) FROM truth_bad_rows AS t SEMI JOIN sample AS s ON t.object_id = s.object_id WHERE t.kind = ?",
-        kind,
-    )
-
-
-def _count(warehouse: Warehouse, query: str, value: Any) -> int:
-    return int(warehouse.value(query, [value]))
+    """Planted traps that must not be taken and were not: objects that stand in the sample, or measurements that stand."""
+    if warehouse.value("SELECT count(image_id) FROM truth_bad_rows WHERE kind = ?", [kind]):
+        stand = "measurements AS m ON t.object_id = m.object_id AND t.image_id = m.image_id"
+    else:
+        stand = "sample AS s ON t.object_id = s.object_id"
+    return int(warehouse.value(f"SELECT count(*) FROM truth_bad_rows AS t SEMI JOIN {stand} WHERE t.kind = ?", [kind]))
 
 
 def _quoted(path: Path) -> str:

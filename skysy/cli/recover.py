@@ -17,7 +17,7 @@ def recover(
     memory_limit: MemoryOption = None,
     threads: ThreadsOption = None,
 ) -> None:
-    """Compare the build with the simulated truth: sample, flickerers by amplitude, planted bad rows.
+    """Compare the build with the simulated truth: sample, sequences, flickerers by amplitude, planted bad rows.
 
     Example: skysy recover demo/archive --warehouse demo/warehouse
     """
@@ -43,6 +43,14 @@ def recover(
         f"sample: {sample.found:,} objects, {sample.expected:,} expected; "
         f"completeness {sample.completeness:.4f}, purity {sample.purity:.4f}"
     )
+    if sample.cuts_differ:
+        typer.echo(f"cuts: {sample.cuts_differ:,} answers for single objects are not those of the truth")
+    sequences = found.sequences
+    if not sequences.expected == sequences.found == sequences.both:
+        typer.echo(
+            f"sequences: {sequences.found:,} found, {sequences.expected:,} taken; "
+            f"{sequences.both:,} have the very u exposures that were taken"
+        )
     typer.echo("flickerers by injected amplitude (0 = none injected)")
     typer.echo("  amplitude_mag  in sample  with a sequence  detected  recall  candidates")
     for group in found.flickerers:
@@ -56,4 +64,7 @@ def recover(
         f"planted bad rows: {planted:,} of {len(found.bad_rows)} kinds, {len(found.bad_rows) - len(lost)} kinds accounted for"
     )
     for row in lost:
-        typer.echo(f"  {row.kind}: {row.planted} planted, {row.taken} taken by {row.taken_by}")
+        meant = "left alone, as they must be" if row.taken_by == "none" else f"taken by {row.taken_by}"
+        typer.echo(
+            f"  {row.kind}: {row.planted} planted, {row.taken} {meant}; {row.elsewhere} lost elsewhere, {row.left} not taken"
+        )
