@@ -12,15 +12,14 @@ from typing import Any
 import duckdb
 from skysy.loaders import csv, raw
 from skysy.loaders.files import ArchiveFile, discover, part_of, sha256_of
-from skysy.loaders.source import ARROW_ROWS, Source
-from skysy.loaders.verify import Selection, select_columns
+from skysy.loaders.rows import KEPT, bring_in, column_notes, inspect
+from skysy.loaders.source import Source
+from skysy.loaders.verify import select_columns
 
 from skysy import __version__, ledger
-from skysy.contract import Contract, TableContract, load_contract
-from skysy.errors import FileDamaged, LoadError, SourceChanged, ValueDamaged
+from skysy.contract import Contract, load_contract
+from skysy.errors import FileDamaged, LoadError, SourceChanged
 from skysy.store import Warehouse, is_damage, is_full
-
-_KEPT = "Nothing of it was kept; files loaded before it stay. Mend it and give the same command again."
 
 
 @dataclass(frozen=True)
@@ -71,7 +70,7 @@ def plan_directory(warehouse: Warehouse | None, release: str, directory: Path) -
             rows, notes = 0, {}
             if outcome != "unchanged":
                 with _open(file) as source:
-                    notes = _column_notes(select_columns(file.name, file.table, source))
+                    notes = column_notes(select_columns(file.name, file.table, source))
                     rows = source.expected_rows or 0
             size = file.path.stat().st_size
         planned.append(LoadedFile(file.table.name, file.name, file.format, outcome, rows, size, 0.0, notes))
@@ -138,12 +137,10 @@ def _load_file(
             if known is not None:
                 ledger.drop_chunk(warehouse.con, known[0], file.table.name)
             chunk_id = ledger.next_chunk_id(warehouse.con)
-            _insert(warehouse, file, source, selection, chunk_id)
-            rows, notes = _inspect(warehouse, file.table, selection, chunk_id)
+            bring_in(warehouse, file.name, file.table, source, selection, chunk_id)
+            rows, notes = inspect(warehouse, file.table, selection, chunk_id)
             if source.expected_rows is not None and source.expected_rows != rows:
-                raise FileDamaged(
-                    f"{file.name} says that it holds {source.expected_rows:,} rows; {rows:,} came.", _KEPT
-                )
+                raise FileDamaged(f"{file.name} says that it holds {source.expected_rows:,} rows; {rows:,} came.", KEPT)
             notes |= source.notes
             names = [column.name for column in file.table.columns]
             where = f"WHERE {ledger.CHUNK_COLUMN} = {chunk_id:d}"
@@ -158,7 +155,7 @@ def _load_file(
             ledger.write_chunk(warehouse.con, run_id, chunk)
             if _version(file.path) != version:
                 raise FileDamaged(
-                    f"{file.name} was changed while it was read.", f"{_KEPT} Wait until whatever writes it is done."
+                    f"{file.name} was changed while it was read.", f"{KEPT} Wait until whatever writes it is done."
                 )
     outcome = "replaced" if known is not None else "loaded"
     seconds = time.perf_counter() - started
@@ -176,7 +173,7 @@ def _reading(file: ArchiveFile) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise FileDamaged(f"{file.name} cannot be read: {error.strerror or error}.", _KEPT) from error
+        raise FileDamaged(f"{file.name} cannot be read: {error.strerror or error}.", KEPT) from error
 
 
 @contextmanager
@@ -188,12 +185,12 @@ def _engine(warehouse: Warehouse, what: str) -> Iterator[None]:
         limit = warehouse.settings.memory_limit
         raise LoadError(
             f"{what} needs more memory than {limit}, or more room in {warehouse.settings.temp_directory}.",
-            f"{_KEPT} Raise it, as with --memory-limit 8GB.",
+            f"{KEPT} Raise it, as with --memory-limit 8GB.",
         ) from error
     except (duckdb.IOException, duckdb.FatalException, duckdb.InternalException) as error:
         if is_full(error) or is_damage(error):  # the warehouse's own trouble, told by who opened it
             raise
-        raise LoadError(f"{what} could not be brought in: {str(error).splitlines()[0]}", _KEPT) from error
+        raise LoadError(f"{what} could not be brought in: {str(error).splitlines()[0]}", KEPT) from error
 
 
 def _refuse_copy(warehouse: Warehouse, contract: Contract, file: ArchiveFile, sha256: str) -> None:
@@ -254,74 +251,3 @@ def _open(file: ArchiveFile) -> Source:
     from skysy.loaders.votable import open_votable
 
     return open_votable(file.path)
-
-
-def _insert(warehouse: Warehouse, file: ArchiveFile, source: Source, selection: Selection, chunk_id: int) -> None:
-    relation = source.relation(warehouse.con)
-    try:
-        warehouse.run(f"INSERT INTO {file.table.name} SELECT {selection.select_list}, {chunk_id:d} FROM {relation}")
-    except (duckdb.OutOfMemoryException, duckdb.FatalException, duckdb.InternalException, duckdb.InterruptException):
-        raise
-    except duckdb.Error as error:
-        if source.failures:
-            raise source.failures[0] from error
-        text = str(error).splitlines()[0]
-        if isinstance(error, duckdb.IOException):
-            if is_full(error) or is_damage(error):
-                raise
-            raise FileDamaged(f"{file.name} cannot be read: {text}", _KEPT) from error
-        raise source.find() or ValueDamaged(
-            f"{file.name}, table {file.table.name}: {text.split('Error: ', 1)[-1]}", _KEPT
-        ) from error
-    finally:
-        if relation == ARROW_ROWS:
-            with suppress(duckdb.Error):
-                warehouse.con.unregister(relation)
-
-
-def _inspect(
-    warehouse: Warehouse, table: TableContract, selection: Selection, chunk_id: int
-) -> tuple[int, dict[str, Any]]:
-    """Rows of a chunk and what is worth noting of them; NaN becomes NULL on the way."""
-    where = f"{ledger.CHUNK_COLUMN} = {chunk_id:d}"
-    reals = [column.name for column in table.columns if column.type in ("REAL", "FLOAT", "DOUBLE")]
-    needed = [column.name for column in table.columns if column.required]
-    counts = [f'count(*) FILTER (WHERE isnan("{name}"))' for name in reals]
-    counts += [f'count(*) - count("{name}")' for name in needed]
-    found = warehouse.rows(f"SELECT count(*), {', '.join(counts)} FROM {table.name} WHERE {where}")[0]
-    rows = int(found[0])
-    nans = {name: int(n) for name, n in zip(reals, found[1 : len(reals) + 1], strict=True) if n}
-    for name in nans:
-        warehouse.run(f'UPDATE {table.name} SET "{name}" = NULL WHERE {where} AND isnan("{name}")')
-    nulls = {
-        name: int(n) + nans.get(name, 0)
-        for name, n in zip(needed, found[len(reals) + 1 :], strict=True)
-        if n or name in nans
-    }
-    notes: dict[str, Any] = {"nulls": nulls, **_column_notes(selection)}
-    if nans:
-        notes["nan_to_null"] = nans
-    if table.key and (copies := _duplicate_keys(warehouse, table, where)):
-        notes["duplicate_keys"] = copies
-    return rows, notes
-
-
-def _column_notes(selection: Selection) -> dict[str, Any]:
-    notes = {}
-    if selection.ignored:
-        notes["ignored_columns"] = list(selection.ignored)
-    if selection.absent:
-        notes["absent_columns"] = list(selection.absent)
-    return notes
-
-
-def _duplicate_keys(warehouse: Warehouse, table: TableContract, where: str) -> int:
-    """Rows of a chunk beyond the first of their key."""
-    key = ", ".join(table.key)
-    whole = " AND ".join(f"{name} IS NOT NULL" for name in table.key)
-    return int(
-        warehouse.value(
-            f"SELECT coalesce(sum(n - 1), 0) FROM (SELECT count(*) AS n FROM {table.name} WHERE {where} AND {whole} "
-            f"GROUP BY {key} HAVING count(*) > 1)"
-        )
-    )

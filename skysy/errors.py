@@ -13,6 +13,8 @@
     │   ├── ContractError                        a column is missing, renamed or retyped
     │   ├── ValueDamaged                         a value cannot be what the contract says
     │   ├── FileDamaged                          cut, garbled or unreadable file
+    │   │   ├── Overflowed                       the archive says that it did not give all rows
+    │   │   └── ErrorAnswer                      the archive's error message in the place of rows
     │   └── SourceChanged                        same name, other content than was loaded
     ├── ArchiveError               exit code 7   a service did not give what was asked
     │   ├── ArchiveUnreachable                   no connection, or none that lasts
@@ -97,6 +99,14 @@ class ValueDamaged(LoadError):
 
 class FileDamaged(LoadError):
     """A file is cut, garbled or not of the format that its name says."""
+
+
+class Overflowed(FileDamaged):
+    """The archive says in the file that it did not give all rows."""
+
+
+class ErrorAnswer(FileDamaged):
+    """The file is the archive's error message."""
 
 
 class SourceChanged(LoadError):

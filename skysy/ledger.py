@@ -3,6 +3,9 @@
     meta.warehouse   layout and versions this file was made with
     meta.run         one row per command that wrote
     meta.chunk       one row per file or request: source, checksum, rows asked and received, state
+    meta.plan        the plan that each route of a release is loaded by
+    meta.asked       each id that was asked for, and how many rows it brought: none is told from never asked
+    meta.job         jobs at services, until they are deleted there
     meta.contract    the columns that each raw table promises
     meta.model       one row per built model: checksum of SQL and inputs, parameters, rows, seconds, versions
     meta.parameter   the parameters of the last build
@@ -21,7 +24,7 @@ from typing import Any
 
 import duckdb
 
-LAYOUT = 1
+LAYOUT = 2
 """Version of this layout; a warehouse of another one is not opened."""
 
 CHUNK_COLUMN = "_chunk_id"
@@ -38,7 +41,12 @@ CREATE TABLE meta.chunk (
     chunk_id INTEGER, run_id BIGINT, release VARCHAR, table_name VARCHAR, service VARCHAR, source VARCHAR,
     format VARCHAR, query VARCHAR, query_sha256 VARCHAR, expected_rows BIGINT, received_rows BIGINT, bytes BIGINT,
     sha256 VARCHAR, content_hash VARCHAR, job_url VARCHAR, state VARCHAR, tries INTEGER, notes JSON,
-    started_at TIMESTAMP, ended_at TIMESTAMP);
+    started_at TIMESTAMP, ended_at TIMESTAMP, route VARCHAR, part JSON, count_query VARCHAR, how VARCHAR,
+    upload BOOLEAN, column_set INTEGER, plan_sha256 VARCHAR);
+CREATE TABLE meta.plan (release VARCHAR, route VARCHAR, plan_sha256 VARCHAR, planned_at TIMESTAMP);
+CREATE TABLE meta.asked (
+    release VARCHAR, route VARCHAR, table_name VARCHAR, key BIGINT, found BIGINT, chunk_id INTEGER);
+CREATE TABLE meta.job (job_url VARCHAR, service VARCHAR, created_at TIMESTAMP, deleted_at TIMESTAMP);
 CREATE TABLE meta.contract (
     release VARCHAR, table_name VARCHAR, column_index INTEGER, column_name VARCHAR, type VARCHAR, unit VARCHAR,
     ucd VARCHAR, description VARCHAR, required BOOLEAN, contract_sha256 VARCHAR);
@@ -129,7 +137,8 @@ def loaded_chunk(con: duckdb.DuckDBPyConnection, release: str, source: str) -> t
 def write_chunk(con: duckdb.DuckDBPyConnection, run_id: int, chunk: Chunk) -> None:
     """Add a chunk's row, in the transaction that brings its data."""
     con.execute(
-        "INSERT INTO meta.chunk VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO meta.chunk VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
+        "NULL, NULL, NULL, NULL, NULL, NULL, NULL)",
         [
             chunk.chunk_id, run_id, chunk.release, chunk.table_name, chunk.service, chunk.source, chunk.format,
             chunk.query, chunk.query_sha256, chunk.expected_rows, chunk.received_rows, chunk.bytes, chunk.sha256,

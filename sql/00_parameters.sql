@@ -55,3 +55,10 @@ SET VARIABLE rapid_error_floor_mag = 0.01;    -- [mag] added in quadrature to ea
 SET VARIABLE kde_bandwidth_mag = 0.1;         -- [mag] bandwidth of the Gaussian kernel density in (u-g, u-v) (recovered from published scores)
 SET VARIABLE density_ln_max = -4.496;         -- ln density at or below this is an outlier in colour
 SET VARIABLE rapid_u_sigma_min = 10.65;       -- rapid delta-u sigma at or above this is an outlier in variability
+
+-- What is asked of the archives: the cuts above that can be made there, loosened, on this part of the sky.
+SET VARIABLE archive_margin = 0.1;            -- fraction by which limits are loosened in the queries of sql/archive, so that cuts may change without a new download
+SET VARIABLE archive_ra_deg = [0, 360];       -- [deg] right ascensions asked for, from and up to
+SET VARIABLE archive_dec_deg = [-90, 10];     -- [deg] declinations asked for, from and up to; SkyMapper DR2 ends at about +2
+SET VARIABLE archive_cone_arcsec = 2.0;       -- [arcsec] radius of a cone search around an object; rows of other objects are dropped (published radius unknown; prox > 6 arcsec)
+SET VARIABLE archive_simbad_arcsec = 3.0;     -- [arcsec] radius of the match with SIMBAD (published radius unknown)

@@ -244,16 +244,21 @@ def build_sky(directory: Path, objects: int, *, seed: int = 7) -> Sky:
     return Sky(files, settings)
 
 
-@pytest.fixture(scope="session")
-def simulated(tmp_path_factory: pytest.TempPathFactory) -> Sky:
-    """The sky of 3,000 objects and seed 7, made once for all workers; open it read-only."""
+def shared_sky(tmp_path_factory: pytest.TempPathFactory, objects: int) -> Sky:
+    """A sky of so many objects and seed 7, made once for all workers; open it read-only."""
     base = tmp_path_factory.getbasetemp()
-    directory = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "sky-3000"
+    directory = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / f"sky-{objects}"
     directory.mkdir(exist_ok=True)
     with (directory / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         done = directory / "done"
         if not done.exists():
-            build_sky(directory, 3_000)
+            build_sky(directory, objects)
             done.touch()
     return Sky(directory / "archive", Settings(directory / "warehouse", "1GB", 2))
+
+
+@pytest.fixture(scope="session")
+def simulated(tmp_path_factory: pytest.TempPathFactory) -> Sky:
+    """The sky of 3,000 objects and seed 7."""
+    return shared_sky(tmp_path_factory, 3_000)

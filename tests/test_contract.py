@@ -35,6 +35,7 @@ REQUIRED = {
     "ext.gaia_dr2": "source_id",
     "gaiadr2_complements.geometric_distance": "source_id r_est result_flag",
     "known.objects": "object_id name",
+    "simbad.matches": "object_id main_id",
     "s82.lightcurves": "object_id time mag magerr band",
     "s82.periods": "object_id period",
 }
@@ -53,6 +54,7 @@ KEYS = {
     "ext.gaia_dr2": ("source_id",),
     "gaiadr2_complements.geometric_distance": ("source_id",),
     "known.objects": ("object_id",),
+    "simbad.matches": ("object_id",),
     "s82.lightcurves": (),
     "s82.periods": ("object_id",),
 }

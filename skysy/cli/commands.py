@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from skysy import __version__
+from skysy.cli.archive import doctor, plan, refresh
 from skysy.cli.build import build, status
 from skysy.cli.candidates import candidates
 from skysy.cli.demo import demo
@@ -21,7 +22,7 @@ from skysy.cli.why import why
 
 _PANELS = {
     "Start": (demo, simulate),
-    "Build": (load, build, status),
+    "Build": (plan, load, refresh, doctor, build, status),
     "Ask": (candidates, why, sql, shell),
     "Show": (report, figures, export, recover),
 }

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from skysy.cli.archive import ConfigOption, RouteOption, ServiceOption, SetOption
 from skysy.cli.options import (
     JsonOption,
     MemoryOption,
@@ -30,27 +31,61 @@ def load(
         str, typer.Option("--release", metavar="R", help="The release the files belong to, as skymapper_dr2.")
     ],
     source: Annotated[
-        Path, typer.Option("--from", metavar="DIR", help="The directory that holds the archive's files.")
-    ],
+        Path | None,
+        typer.Option(
+            "--from", metavar="DIR", help="A directory of archive files.", show_default="ask the live archives"
+        ),
+    ] = None,
     replace: Annotated[bool, typer.Option("--replace", help="Take files that changed since they were loaded.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be loaded; write nothing.")] = False,
+    offline: Annotated[
+        bool,
+        typer.Option("--offline", help="Load again what archives answered before, from WAREHOUSE/raw; ask nobody."),
+    ] = False,
+    route: RouteOption = None,
+    service: ServiceOption = None,
+    config: ConfigOption = None,
+    set_: SetOption = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be loaded from DIR; write nothing.")
+    ] = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
     warehouse: WarehouseOption = None,
     memory_limit: MemoryOption = None,
     threads: ThreadsOption = None,
 ) -> None:
-    """Load archive files, checked against the release's contract; what is in already is passed over.
+    """Load archive files, or ask the live archives; what is in already is passed over.
+
+    Everything is checked against the release's contract and kept with its ledger row or not at all, so the same command
+    goes on after any end. `skysy plan` says what the archives would send.
 
     Example: skysy load --release skymapper_dr2 --from archive
     """
     from dataclasses import asdict
 
+    from skysy.cli import archive
     from skysy.config import settings
+    from skysy.errors import UsageError
     from skysy.loaders.load import count_files, load_directory, plan_directory
     from skysy.store import open_warehouse
 
     where = settings(warehouse, memory_limit, threads)
+    if source is None:
+        if replace or dry_run:
+            raise UsageError(
+                "--replace and --dry-run go with --from DIR.",
+                "For the live archives: `skysy refresh` takes what changed, `skysy plan` says what would come.",
+            )
+        if offline:
+            archive.load_offline(release, where, as_json=as_json)
+        else:
+            request = archive.request_of(release, route, service, config, set_)
+            archive.load_live(*request, where, as_json=as_json, quiet=quiet)
+        return
+    if offline or route or service or config or set_:
+        raise UsageError(
+            "--from DIR asks no archive: --offline, --route, --service, --config and --set do not go with it."
+        )
     if dry_run:
         if where.database.exists():
             with open_warehouse(where) as house:

@@ -1,0 +1,163 @@
+"""Work of the threads that talk to a service: answers into files, jobs followed, asks cut up where they are too much."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from skysy.loaders.archive.asks import Ask
+from skysy.loaders.archive.cone import multicone, xmatch
+from skysy.loaders.archive.keep import Keep
+from skysy.loaders.archive.routes import Route
+from skysy.loaders.archive.tap import Tap, parameters
+from skysy.loaders.archive.uws import GONE, Jobs
+from skysy.loaders.archive.wire import Reply, Stopped, Wire
+
+from skysy.errors import QueryFailed, SkysyError, TooMuch
+
+_JOBS_TRIED = 3
+"""Jobs that may vanish before an ask is given up."""
+
+
+@dataclass(frozen=True)
+class Submitted:
+    """A job exists; the thread waits until `written` says that its URL is in the ledger."""
+
+    ask: Ask
+    job_url: str
+    written: threading.Event
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """An answer lies in a file."""
+
+    ask: Ask
+    part: Path
+    sha256: str
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Cut:
+    """An ask was too much; its pieces, counted, take its place."""
+
+    ask: Ask
+    pieces: list[Ask]
+
+
+@dataclass(frozen=True)
+class Broke:
+    """An ask failed."""
+
+    ask: Ask
+    error: SkysyError
+
+
+Message = Submitted | Fetched | Cut | Broke
+
+
+class Crew:
+    """Threads that fetch; what they have to tell comes through `inbox`. They never touch the warehouse."""
+
+    def __init__(self, route: Route, wire: Wire, keep: Keep) -> None:
+        self.inbox: queue.Queue[Message] = queue.Queue()
+        self._route, self._wire, self._keep = route, wire, keep
+        self._tap, self._jobs = Tap(wire), Jobs(wire)
+        self._work: queue.Queue[Callable[[], Message] | None] = queue.Queue()
+        self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(route.service.parallel)]
+        for thread in self._threads:
+            thread.start()
+
+    def fetch(self, ask: Ask) -> None:
+        """Have an ask fetched."""
+        self._work.put(lambda: self._fetched(ask))
+
+    def cut(self, ask: Ask) -> None:
+        """Have an ask cut into pieces, though it came: the answer said that it was not whole."""
+        self._work.put(lambda: self._guarded(ask, lambda: self._cut(ask)))
+
+    def close(self) -> None:
+        """End the threads; one that waits for the network is left to end with the process."""
+        self._wire.stop.set()
+        for _ in self._threads:
+            self._work.put(None)
+        for thread in self._threads:
+            thread.join(timeout=1.0)
+
+    def _run(self) -> None:
+        while (task := self._work.get()) is not None:
+            try:
+                self.inbox.put(task())
+            except Stopped:
+                return
+
+    def _guarded(self, ask: Ask, task: Callable[[], Message]) -> Message:
+        try:
+            return task()
+        except SkysyError as error:
+            return Broke(ask, error)
+
+    def _fetched(self, ask: Ask) -> Message:
+        return self._guarded(ask, lambda: self._fetch_or_cut(ask))
+
+    def _fetch_or_cut(self, ask: Ask) -> Message:
+        try:
+            if ask.tries:  # the archive may have changed since it was counted
+                ask = self._route.counted(self._tap, ask)
+            part = self._keep.part(ask)
+            reply = self._answer(ask, part)
+            return Fetched(ask, part, reply.sha256, reply.bytes)
+        except TooMuch:
+            return self._cut(ask)
+        except QueryFailed:
+            fewer = self._route.fewer_columns(ask)
+            if fewer is None:
+                raise
+            return Cut(ask, [self._route.counted(self._tap, fewer)])
+
+    def _cut(self, ask: Ask) -> Message:
+        return Cut(ask, [piece for one in self._route.split(ask) for piece in self._route.cut(self._tap, one)])
+
+    def _most(self, ask: Ask) -> int:
+        """One row more than was counted, so that an answer that was cut at the bound cannot look whole."""
+        return (ask.expected or 0) + 1
+
+    def _answer(self, ask: Ask, part: Path) -> Reply:
+        route = self._route
+        if ask.how == "cone":
+            catalogue = route.service.table(ask.table).name
+            return multicone(self._wire, catalogue, ask.keys, route.positions, route.radius_arcsec(), part)
+        if ask.how == "xmatch":
+            return xmatch(self._wire, ask.keys, route.positions, route.radius_arcsec(), part)
+        return self._by_job(ask, part) if ask.how == "async" else self._at_once(ask, part)
+
+    def _at_once(self, ask: Ask, part: Path) -> Reply:
+        form = self._route.service.format
+        return self._tap.sync(ask.query, part, most=self._most(ask), form=form, upload=self._route.upload(ask))
+
+    def _by_job(self, ask: Ask, part: Path) -> Reply:
+        for _ in range(_JOBS_TRIED):
+            if ask.job_url is None:
+                ask = replace(ask, job_url=self._create(ask))
+            assert ask.job_url is not None
+            job = self._jobs.finish(ask.job_url)
+            if job.phase != GONE:
+                return self._jobs.fetch(job, part)
+            ask = replace(ask, job_url=None)
+        raise QueryFailed(
+            f"{self._route.service.title} forgot {_JOBS_TRIED} jobs for {ask.table}, {ask.words} before they were fetched."
+        )
+
+    def _create(self, ask: Ask) -> str:
+        words, files = parameters(ask.query, self._route.service.format, self._most(ask), self._route.upload(ask))
+        url = self._jobs.create(words, f"skysy-{ask.chunk_id}-{ask.sha256[:12]}", files)
+        written = threading.Event()
+        self.inbox.put(Submitted(ask, url, written))
+        while not written.wait(0.5):
+            if self._wire.stop.is_set():
+                raise Stopped
+        return url

@@ -1,0 +1,189 @@
+"""The routes: which requests bring which tables, counted and cut into pieces before any row moves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from skysy.loaders.archive.asks import Ask, Part, halved_keys, halves, ids_part
+from skysy.loaders.archive.queries import Columns, Limits, columns_of, counts, fill, template
+from skysy.loaders.archive.services import Service
+from skysy.loaders.archive.tap import RemoteColumn, Tap
+from skysy.loaders.archive.upload import Positions, ids_table, positions_table
+from skysy.loaders.archive.wire import Wire
+
+from skysy.contract import Contract
+from skysy.errors import ContractError, QueryFailed, TooMuch
+
+TABLES: Mapping[str, tuple[str, ...]] = {
+    "sample": ("dr2.master", "ext.twomass_psc", "ext.allwise", "ext.gaia_dr2"),
+    "images": ("dr2.images",),
+    "distances": ("gaiadr2_complements.geometric_distance",),
+    "photometry": ("dr2.photometry",),
+    "simbad": ("simbad.matches",),
+}
+"""The tables that each route brings, in the order in which they are asked for."""
+
+KEYS = {"distances": "source_id", "photometry": "object_id", "images": "image_id", "simbad": "object_id"}
+"""The column by which a route picks rows."""
+
+KEYED = ("distances", "photometry", "simbad")
+"""Routes that ask for ids which the science names; the others ask for a part of the sky or a whole table."""
+
+_ROWS_PER_KEY = {"distances": 1, "photometry": 60, "simbad": 1}
+"""Rows that one id may bring, for the size of a chunk; what really comes is counted."""
+
+_SYNC_ROWS = 100_000
+"""An answer of up to so many rows is asked for at once; a longer one as a job."""
+
+
+@dataclass(frozen=True)
+class Route:
+    """One route on one TAP service: how its asks are made, counted and split."""
+
+    name: str
+    contract: Contract
+    service: Service
+    limits: Limits
+    there: Mapping[str, list[RemoteColumn]]
+    positions: Positions = field(default_factory=dict)
+
+    def radius_arcsec(self) -> float:
+        """How far from an object's position a cone or a match reaches."""
+        return float(self.limits["archive_simbad_arcsec" if self.name == "simbad" else "archive_cone_arcsec"])
+
+    def upload(self, ask: Ask) -> bytes | None:
+        """The table that goes to the service with an ask, None where none does."""
+        if not ask.upload:
+            return None
+        if self.name == "simbad":
+            return positions_table(ask.keys, self.positions)
+        return ids_table(KEYS[self.name], ask.keys)
+
+    def columns(self, table: str, column_set: int = 0) -> Columns:
+        """What of a table is asked for."""
+        remote = self.service.table(table).name.lower()
+        listed = self.there.get(remote, [])
+        if self.there and not listed:
+            raise ContractError(
+                f"{self.service.title} lists no table {remote}.",
+                "Nothing was asked. Give its name there in skysy.toml: [services."
+                f'{self.service.key}.tables."{table}"] name = "...".',
+            )
+        return columns_of(self.contract.table(table), self.service, listed, column_set)
+
+    def ask(self, table: str, part: Part, keys: tuple[int, ...] = (), column_set: int = 0) -> Ask:
+        """The request for one part of a table, not yet counted."""
+        if self.service.kind != "tap":
+            words = f"{self.service.title}: {table} within {self.radius_arcsec():g} arcsec of {len(keys)} positions"
+            return Ask(self.name, table, self.service.key, self.service.kind, part, words, keys=keys)
+        upload = bool(keys) and self.service.uploads
+        column = KEYS.get(self.name, "")
+        text = template(self.contract.release, table)
+        ids = ""
+        if keys:
+            listed = ", ".join(map(str, keys))
+            ids = "JOIN TAP_UPLOAD.ids AS i ON {column} = i." + column if upload else f"WHERE {{column}} IN ({listed})"
+
+        def query(columns: Columns | None) -> str:
+            return fill(
+                text, release=self.contract.release, columns=columns, limits=self.limits, part=part,
+                remote=self.service.table(table).name, ids=ids,
+            )  # fmt: skip
+
+        return Ask(
+            route=self.name, table=table, service=self.service.key, how="async" if self.name == "sample" else "sync",
+            part=part, query=query(self.columns(table, column_set) if counts(text) else None),
+            count_query=query(None) if counts(text) else "", keys=keys,
+            upload=upload, column_set=column_set,
+        )  # fmt: skip
+
+    def counted(self, tap: Tap, ask: Ask) -> Ask:
+        """The ask with the number of rows that the service counts for it."""
+        if not ask.count_query:
+            return ask
+        expected = tap.count(ask.count_query, self.upload(ask))
+        how = "async" if ask.how == "async" or expected > _SYNC_ROWS else "sync"
+        return replace(ask, expected=expected, how=how)
+
+    def split(self, ask: Ask) -> list[Ask]:
+        """Smaller asks for the same rows, or the same one with fewer columns; raises TooMuch where there is neither."""
+        sets = self.service.table(ask.table).columns
+        if ask.column_set + 1 < len(sets) and not halves(ask):
+            return [self.ask(ask.table, ask.part, ask.keys, ask.column_set + 1)]
+        parts = halves(ask)
+        if not parts:
+            raise TooMuch(
+                f"{self.service.title}: {ask.table}, {ask.words}: the service does not give these rows, "
+                "and the part is too small to be split.",
+                "What was committed stays. Another service may: --service or skysy.toml.",
+            )
+        keys = halved_keys(ask) if ask.keys else [()] * len(parts)
+        return [self.ask(ask.table, part, some, ask.column_set) for part, some in zip(parts, keys, strict=True)]
+
+    def fewer_columns(self, ask: Ask) -> Ask | None:
+        """The same ask with the next set of columns that the service's profile names, None at the last."""
+        if ask.column_set + 1 >= len(self.service.table(ask.table).columns):
+            return None
+        return self.ask(ask.table, ask.part, ask.keys, ask.column_set + 1)
+
+    def cut(self, tap: Tap, ask: Ask) -> Iterator[Ask]:
+        """The ask counted, or its pieces where it is more than the service gives at once."""
+        waiting = [ask]
+        while waiting:
+            one = waiting.pop(0)
+            try:
+                counted = self.counted(tap, one)
+            except TooMuch:
+                waiting[:0] = self.split(one)
+                continue
+            if counted.expected is not None and counted.expected > self.service.max_rows and halves(one):
+                waiting[:0] = self.split(one)
+            else:
+                yield counted
+
+
+def open_route(
+    name: str, contract: Contract, service: Service, limits: Limits, wire: Wire, positions: Positions | None = None
+) -> Route:
+    """A route with what its service tells of its tables; a service without TAP_SCHEMA is asked as the contract says."""
+    if service.kind != "tap":
+        return Route(name, contract, service, limits, {}, positions or {})
+    remote = [service.table(table).name for table in TABLES[name]]
+    try:
+        there: Mapping[str, list[RemoteColumn]] = Tap(wire).columns(remote)
+    except QueryFailed:
+        there = {}
+    return Route(name, contract, service, limits, there, positions or {})
+
+
+def first_asks(route: Route, tap: Tap, keys: Sequence[int] = ()) -> Iterator[Ask]:
+    """The route's asks before they are counted: the footprint, the span of ids, or the keys in pieces."""
+    for table in TABLES[route.name]:
+        if route.name == "sample":
+            yield route.ask(table, {"ra": _span(route.limits, "ra"), "dec": _span(route.limits, "dec")})
+        elif route.name == "images":
+            column = KEYS[route.name]
+            remote = route.service.table(table).name
+            [row] = tap.rows(f"SELECT MIN({column}) AS lowest, MAX({column}) AS highest FROM {remote}")
+            if row["lowest"] is not None:
+                span = [int(row["lowest"]), int(row["highest"]) + 1]
+                yield route.ask(table, {"column": column, "key": span})
+        else:
+            for some in _pieces(route, keys):
+                yield route.ask(table, ids_part(some), some)
+
+
+def _pieces(route: Route, keys: Sequence[int]) -> Iterator[tuple[int, ...]]:
+    ordered = sorted(set(keys))
+    size = route.service.upload_rows if route.service.uploads else route.service.in_list
+    if route.name == "simbad" and not route.service.uploads:
+        raise QueryFailed(f"{route.service.title} takes no uploads, and SIMBAD is asked by uploaded positions.")
+    size = max(min(size, route.service.max_rows // _ROWS_PER_KEY[route.name]), 1)
+    for start in range(0, len(ordered), size):
+        yield tuple(ordered[start : start + size])
+
+
+def _span(limits: Limits, axis: str) -> list[float]:
+    low, high = (float(text) for text in limits[f"archive_{axis}_deg"].strip("[] ").split(","))
+    return [low, high]

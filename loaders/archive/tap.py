@@ -1,0 +1,387 @@
+"""Questions to a TAP service (IVOA Table Access Protocol 1.1): small ones answered at once, what it offers, what it holds."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+import xml.etree.ElementTree as ET
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+from skysy.loaders.archive.uws import too_long
+from skysy.loaders.archive.wire import Reply, Wire
+from skysy.loaders.votable import open_votable
+
+from skysy.errors import ArchiveError, FileDamaged, QueryFailed, TooMuch
+
+_RESERVED = frozenset(
+    [
+        "absolute",
+        "action",
+        "add",
+        "all",
+        "allocate",
+        "alter",
+        "and",
+        "any",
+        "are",
+        "as",
+        "asc",
+        "assertion",
+        "at",
+        "authorization",
+        "avg",
+        "begin",
+        "between",
+        "bit",
+        "both",
+        "by",
+        "cascade",
+        "case",
+        "cast",
+        "catalog",
+        "char",
+        "character",
+        "check",
+        "close",
+        "coalesce",
+        "collate",
+        "collation",
+        "column",
+        "commit",
+        "connect",
+        "connection",
+        "constraint",
+        "continue",
+        "convert",
+        "corresponding",
+        "count",
+        "create",
+        "cross",
+        "current",
+        "cursor",
+        "date",
+        "day",
+        "deallocate",
+        "decimal",
+        "declare",
+        "default",
+        "deferred",
+        "delete",
+        "desc",
+        "describe",
+        "diagnostics",
+        "disconnect",
+        "distance",
+        "distinct",
+        "domain",
+        "double",
+        "drop",
+        "else",
+        "end",
+        "escape",
+        "except",
+        "exception",
+        "exec",
+        "execute",
+        "exists",
+        "external",
+        "extract",
+        "false",
+        "fetch",
+        "first",
+        "float",
+        "for",
+        "foreign",
+        "found",
+        "from",
+        "full",
+        "get",
+        "global",
+        "go",
+        "goto",
+        "grant",
+        "group",
+        "having",
+        "hour",
+        "identity",
+        "immediate",
+        "in",
+        "indicator",
+        "initially",
+        "inner",
+        "input",
+        "insert",
+        "int",
+        "integer",
+        "intersect",
+        "interval",
+        "into",
+        "is",
+        "isolation",
+        "join",
+        "key",
+        "language",
+        "last",
+        "leading",
+        "left",
+        "level",
+        "like",
+        "local",
+        "lower",
+        "match",
+        "max",
+        "min",
+        "minute",
+        "module",
+        "month",
+        "names",
+        "national",
+        "natural",
+        "next",
+        "no",
+        "not",
+        "null",
+        "nullif",
+        "numeric",
+        "octet_length",
+        "of",
+        "on",
+        "only",
+        "open",
+        "option",
+        "or",
+        "order",
+        "outer",
+        "output",
+        "overlaps",
+        "pad",
+        "partial",
+        "point",
+        "position",
+        "precision",
+        "prepare",
+        "preserve",
+        "primary",
+        "prior",
+        "privileges",
+        "procedure",
+        "public",
+        "read",
+        "real",
+        "references",
+        "relative",
+        "restrict",
+        "revoke",
+        "right",
+        "rollback",
+        "rows",
+        "schema",
+        "scroll",
+        "second",
+        "section",
+        "select",
+        "session",
+        "set",
+        "size",
+        "smallint",
+        "some",
+        "space",
+        "sql",
+        "sum",
+        "table",
+        "temporary",
+        "then",
+        "time",
+        "timestamp",
+        "to",
+        "top",
+        "trailing",
+        "transaction",
+        "translate",
+        "trim",
+        "true",
+        "union",
+        "unique",
+        "unknown",
+        "update",
+        "upper",
+        "usage",
+        "user",
+        "using",
+        "value",
+        "values",
+        "varchar",
+        "varying",
+        "view",
+        "when",
+        "whenever",
+        "where",
+        "with",
+        "work",
+        "write",
+        "year",
+        "zone",
+        "area",
+        "box",
+        "circle",
+        "centroid",
+        "contains",
+        "coord1",
+        "coord2",
+        "intersects",
+        "polygon",
+        "region",
+    ]
+)
+"""Words that ADQL 2.1 (section 2.1.3) keeps for itself: a column of such a name goes in quotes."""
+
+
+@dataclass(frozen=True)
+class Offer:
+    """What a service says of itself; None and empty where it says nothing."""
+
+    default_rows: int | None = None
+    most_rows: int | None = None
+    upload_rows: int | None = None
+    upload_bytes: int | None = None
+    takes_uploads: bool = False
+    formats: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class RemoteColumn:
+    """A column as TAP_SCHEMA tells of it."""
+
+    table: str
+    name: str
+    unit: str
+    indexed: bool
+
+
+class Tap:
+    """One TAP service."""
+
+    def __init__(self, wire: Wire) -> None:
+        self.wire = wire
+
+    def rows(self, query: str, upload: bytes | None = None, most: int = 100_000) -> list[dict[str, Any]]:
+        """The rows of a small query; raises TooMuch where there are more than `most`, QueryFailed for what fails."""
+        with tempfile.TemporaryDirectory(prefix="skysy-") as directory:
+            path = Path(directory) / "answer.vot"
+            reply = self.sync(query, path, most=most, upload=upload)
+            try:
+                source = open_votable(path)
+                with duckdb.connect(":memory:") as con:
+                    found = con.execute(f"FROM {source.relation(con)}")
+                    names = [column[0].lower() for column in found.description or []]
+                    return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+            except (FileDamaged, duckdb.Error) as error:
+                failures = source.failures if isinstance(error, duckdb.Error) else [error]
+                words = str(failures[0] if failures else error).split("not a table: ", 1)[-1]
+                raise self.failed(reply, query, words) from error
+
+    def count(self, query: str, upload: bytes | None = None) -> int:
+        """The one number that a query gives."""
+        [row] = self.rows(query, upload) or [{}]
+        value = next(iter(row.values()), None)
+        if not isinstance(value, int | float):
+            raise QueryFailed(f"{self.wire.service.title} gives no count for: {query}")
+        return int(value)
+
+    def sync(self, query: str, to: Path, *, most: int, form: str = "votable", upload: bytes | None = None) -> Reply:
+        """The answer to a query, at once, into a file as it is; `upload` is the table TAP_UPLOAD.ids."""
+        words, files = parameters(query, form, most, upload)
+        reply = self.wire.post(f"{self.wire.service.url}/sync", words, files=files, repeatable=True, to=to)
+        if reply.status >= 400:
+            raise self.failed(reply, query, plain_words(reply.text) or f"HTTP {reply.status}")
+        return reply
+
+    def offer(self) -> Offer:
+        """What the service's capabilities say; raises QueryFailed where they cannot be read."""
+        reply = self.wire.get(f"{self.wire.service.url}/capabilities")
+        try:
+            root = ET.fromstring(reply.text)
+        except ET.ParseError as error:
+            raise QueryFailed(
+                f"{self.wire.service.title}: {reply.url} is no capabilities document (HTTP {reply.status})."
+            ) from error
+        return Offer(
+            default_rows=_limit(root, "outputLimit", "default", "row"),
+            most_rows=_limit(root, "outputLimit", "hard", "row"),
+            upload_rows=_limit(root, "uploadLimit", "hard", "row"),
+            upload_bytes=_limit(root, "uploadLimit", "hard", "byte"),
+            takes_uploads=any(_tag(node) == "uploadMethod" for node in root.iter()),
+            formats=tuple(
+                (node.text or "").strip()
+                for one in root.iter()
+                if _tag(one) == "outputFormat"
+                for node in one
+                if _tag(node) in ("mime", "alias")
+            ),
+        )
+
+    def columns(self, tables: Sequence[str]) -> dict[str, list[RemoteColumn]]:
+        """Columns by table, lower case, of those tables that the service's TAP_SCHEMA lists."""
+        listed = ", ".join(f"'{name}'" for name in tables)
+        found: dict[str, list[RemoteColumn]] = {}
+        for row in self.rows(
+            "SELECT table_name, column_name, unit, indexed FROM TAP_SCHEMA.columns "
+            f"WHERE LOWER(table_name) IN ({listed.lower()})"
+        ):
+            table = str(row["table_name"]).strip().lower()
+            column = RemoteColumn(
+                table,
+                str(row["column_name"]).strip().strip('"'),
+                str(row["unit"] or ""),
+                bool(int(row["indexed"] or 0)),
+            )
+            found.setdefault(table, []).append(column)
+        return found
+
+    def failed(self, reply: Reply, query: str, words: str) -> ArchiveError:
+        """The error for an answer that is none, with the service's own words."""
+        text = f"{self.wire.service.title} could not answer: {words}"
+        kind = TooMuch if too_long(words) else QueryFailed
+        return kind(text, f"The query was: {' '.join(query.split())[:300]}")
+
+
+def parameters(
+    query: str, form: str, most: int, upload: bytes | None
+) -> tuple[dict[str, str], dict[str, tuple[str, bytes, str]] | None]:
+    """The form fields of a query, and the file that goes with them."""
+    words = {"REQUEST": "doQuery", "LANG": "ADQL", "QUERY": query, "MAXREC": str(most), "RESPONSEFORMAT": form}
+    if upload is None:
+        return words, None
+    words["UPLOAD"] = "ids,param:ids_table"
+    return words, {"ids_table": ("ids.vot", upload, "application/x-votable+xml")}
+
+
+def quoted(name: str) -> str:
+    """A column's name as ADQL takes it: in quotes where it is a reserved word."""
+    return f'"{name}"' if name.lower() in _RESERVED else name
+
+
+def plain_words(text: str) -> str:
+    """What a page or an error document says, without its markup."""
+    return " ".join(re.sub(r"<[^>]*>", " ", text).split())[:400]
+
+
+def _limit(root: ET.Element, what: str, which: str, unit: str) -> int | None:
+    for node in root.iter():
+        if _tag(node) == what:
+            for limit in node:
+                if (
+                    _tag(limit) == which
+                    and limit.attrib.get("unit", "row") == unit
+                    and (limit.text or "").strip().isdigit()
+                ):
+                    return int((limit.text or "").strip())
+    return None
+
+
+def _tag(node: ET.Element) -> str:
+    return node.tag.rsplit("}", 1)[-1]

@@ -1,0 +1,227 @@
+"""Requests to one service: time-outs on each, politeness per host, retries that obey the service.
+
+A GET, HEAD or DELETE, and a POST that is marked repeatable because it only asks, is sent again after a broken connection or
+a status of 408, 425, 429, 500, 502, 503 or 504; other POSTs only after 429 and 503, which say that nothing was done.
+Retry-After is waited out in full (RFC 9110, section 10.2.3); otherwise the wait is random up to a doubling bound.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+from skysy.loaders.archive.services import Service
+
+from skysy import __version__
+from skysy.errors import ArchiveRefused, ArchiveUnreachable, TooMuch
+
+_AGAIN = {408, 425, 429, 500, 502, 503, 504}
+_NOT_DONE = {429, 503}
+_CONNECT_S = 15.0
+_FIRST_WAIT_S, _LONGEST_WAIT_S = 0.5, 60.0
+_LONGEST_RETRY_AFTER_S = 3600.0
+_BLOCK = 1 << 18
+
+
+class Stopped(Exception):
+    """The user ended the load; nothing more is asked."""
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An answer: `text` is its body, empty where it went to a file; `bytes` and `sha256` are the body's."""
+
+    url: str
+    status: int
+    headers: Mapping[str, str]
+    text: str
+    bytes: int
+    sha256: str
+
+
+class Host:
+    """How many requests one host gets at a time and how far apart they start."""
+
+    def __init__(self, parallel: int, pause_s: float) -> None:
+        self._places = threading.BoundedSemaphore(parallel)
+        self._lock = threading.Lock()
+        self._pause_s = pause_s
+        self._next_start = 0.0
+
+    @contextmanager
+    def turn(self, stop: threading.Event) -> Iterator[None]:
+        """Inside, it is our turn."""
+        with self._places:
+            with self._lock:
+                now = time.monotonic()
+                wait = max(self._next_start - now, 0.0)
+                self._next_start = now + wait + self._pause_s
+            if stop.wait(wait):
+                raise Stopped
+            yield
+
+
+_HOSTS: dict[str, Host] = {}
+_HOSTS_LOCK = threading.Lock()
+
+
+def host_of(service: Service) -> Host:
+    """The one Host of this process for the service's host, made with the first service's bounds."""
+    name = urlsplit(service.url).netloc
+    with _HOSTS_LOCK:
+        return _HOSTS.setdefault(name, Host(service.parallel, service.pause_s))
+
+
+class Wire:
+    """Requests to one service; share it between threads. `stop` ends every wait."""
+
+    def __init__(self, service: Service, stop: threading.Event | None = None) -> None:
+        self.service = service
+        self.stop = stop or threading.Event()
+        self._host = host_of(service)
+        self._local = threading.local()
+
+    def wait(self, seconds: float) -> None:
+        """Sleep, unless the load is ended; raises Stopped then."""
+        if self.stop.wait(seconds):
+            raise Stopped
+
+    def get(self, url: str, params: Mapping[str, Any] | None = None, *, to: Path | None = None) -> Reply:
+        """GET, the body as text or into the file `to`."""
+        return self._send("GET", url, True, to, params=params)
+
+    def delete(self, url: str) -> Reply:
+        """DELETE."""
+        return self._send("DELETE", url, True, None)
+
+    def post(
+        self,
+        url: str,
+        data: Mapping[str, Any],
+        *,
+        files: Mapping[str, Any] | None = None,
+        repeatable: bool = False,
+        follow: bool = True,
+        to: Path | None = None,
+    ) -> Reply:
+        """POST a form; `repeatable` says that it only asks and may be sent twice."""
+        return self._send("POST", url, repeatable, to, data=data, files=files, allow_redirects=follow)
+
+    def _send(self, method: str, url: str, repeatable: bool, to: Path | None, **words: Any) -> Reply:
+        for attempt in range(self.service.tries):
+            last = attempt == self.service.tries - 1
+            try:
+                with self._host.turn(self.stop):
+                    reply = self._once(method, url, to, **words)
+            except requests.RequestException as error:
+                if last or not repeatable:
+                    raise self._unreachable(url, error) from error
+                self.wait(_back_off(attempt))
+                continue
+            if reply.status not in _AGAIN or last or not (repeatable or reply.status in _NOT_DONE):
+                return self._checked(reply)
+            self.wait(self._patience(reply, attempt))
+        raise AssertionError("a service has at least one try")
+
+    def _once(self, method: str, url: str, to: Path | None, **words: Any) -> Reply:
+        timeout = (_CONNECT_S, self.service.timeout_s)
+        with self._session().request(method, url, stream=True, timeout=timeout, **words) as answer:
+            if to is None or answer.status_code >= 400:
+                body = answer.content
+                digest = hashlib.sha256(body).hexdigest()
+                return Reply(answer.url, answer.status_code, answer.headers, answer.text, len(body), digest)
+            size, digest = _save(answer, to, self.stop)
+            return Reply(answer.url, answer.status_code, answer.headers, "", size, digest)
+
+    def _session(self) -> requests.Session:
+        """A session per thread: requests does not promise that one may be shared."""
+        if not hasattr(self._local, "session"):
+            session = requests.Session()
+            session.headers["User-Agent"] = f"skysy/{__version__} (python-requests {requests.__version__})"
+            self._local.session = session
+        made: requests.Session = self._local.session
+        return made
+
+    def _checked(self, reply: Reply) -> Reply:
+        if reply.status in (401, 403):
+            raise ArchiveRefused(
+                f"{self.service.title} refuses this address (HTTP {reply.status} at {reply.url}).",
+                "Nothing more was asked of it. Wait some hours, ask the service, or lower `parallel` in skysy.toml.",
+            )
+        if reply.status == 413:
+            raise TooMuch(f"{self.service.title} finds the request too large (HTTP 413 at {reply.url}).")
+        if reply.status in _AGAIN:
+            raise ArchiveUnreachable(
+                f"{self.service.title} answers HTTP {reply.status} at {reply.url}, {self.service.tries} times.",
+                "What was committed stays. Give the same command again later; `skysy doctor` tells when it is back.",
+            )
+        return reply
+
+    def _unreachable(self, url: str, error: requests.RequestException) -> ArchiveUnreachable:
+        words = {
+            requests.exceptions.ReadTimeout: f"nothing came for {self.service.timeout_s:g} s",
+            requests.exceptions.ConnectTimeout: f"no connection within {_CONNECT_S:g} s",
+            requests.exceptions.ChunkedEncodingError: "the answer broke off",
+        }
+        why = next((text for kind, text in words.items() if isinstance(error, kind)), "the connection failed")
+        return ArchiveUnreachable(
+            f"{self.service.title}: {why} ({url}).",
+            "What was committed stays. Give the same command again; `skysy doctor` tells which services answer.",
+        )
+
+    def _patience(self, reply: Reply, attempt: int) -> float:
+        asked = retry_after(reply.headers)
+        if asked is None:
+            return _back_off(attempt)
+        if asked > _LONGEST_RETRY_AFTER_S:
+            raise ArchiveUnreachable(
+                f"{self.service.title} asks to wait {asked / 60:.0f} minutes (HTTP {reply.status}).",
+                "What was committed stays. Give the same command again after that time.",
+            )
+        return asked
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds that Retry-After asks for, given as seconds or as a date; None without one.
+
+    A date is compared with the service's own clock (its Date header), so that a wrong clock here does no harm.
+    """
+    text = headers.get("Retry-After", "").strip()
+    if text.isdigit():
+        return float(text)
+    try:
+        until = parsedate_to_datetime(text)
+        now = parsedate_to_datetime(headers["Date"]).timestamp() if "Date" in headers else time.time()
+        return max(until.timestamp() - now, 0.0)
+    except (TypeError, ValueError):
+        return None
+
+
+def _back_off(attempt: int) -> float:
+    return random.uniform(0.0, min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2**attempt))
+
+
+def _save(answer: requests.Response, path: Path, stop: threading.Event) -> tuple[int, str]:
+    """Stream a body to a file and make sure that the disk has it."""
+    digest, size = hashlib.sha256(), 0
+    with path.open("wb") as target:
+        for block in answer.iter_content(_BLOCK):
+            if stop.is_set():
+                raise Stopped
+            digest.update(block)
+            size += len(block)
+            target.write(block)
+        target.flush()
+        os.fsync(target.fileno())
+    return size, digest.hexdigest()
