@@ -144,6 +144,7 @@ class Peer:
         if pid is None:
             raise PeerError(f"No web server runs for {self.directory}.")
         self._runner.end(pid, kill=True)
+        self._wait_closed()
 
     def restart(self) -> None:
         """Start the web server again, killing it first where it runs, and the database where that is down."""
@@ -161,6 +162,8 @@ class Peer:
             self._runner.end(job)
         if (self.directory / "pg" / "postmaster.pid").exists() and is_open(self.database_port):
             self._runner.run([postgres_program("pg_ctl"), "-D", self.directory / "pg", "-m", "fast", "-w", "stop"])
+        if pid is not None:
+            self._wait_closed()
 
     @property
     def _runner(self) -> Runner:
@@ -169,6 +172,14 @@ class Peer:
     @property
     def _pid_file(self) -> Path:
         return self.directory / "server.pid"
+
+    def _wait_closed(self) -> None:
+        """Wait for the port: threads that outlive the main one by a moment hold it."""
+        deadline = time.monotonic() + 10
+        while is_open(self.port):
+            if time.monotonic() > deadline:
+                raise PeerError(f"The web server was ended, but port {self.port} is still open.")
+            time.sleep(0.02)
 
     def _serve(self) -> None:
         """Start the web server and wait until TAP answers."""
