@@ -53,8 +53,8 @@ def run(words: Sequence[str]) -> float:
     return time.perf_counter() - started
 
 
-def killed(words: Sequence[str], after_s: float, lines: int = 0) -> bool:
-    """Run and kill -9 a time after so many lines of output; whether the child was still there to be killed."""
+def killed(words: Sequence[str], after_s: float, lines: int = 0, by: signal.Signals = signal.SIGKILL) -> bool:
+    """Run and kill -9 (or press Ctrl-C) a time after so many lines of output; whether the child was still there."""
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as child:
         assert child.stdout is not None
         for _ in range(lines):
@@ -62,9 +62,14 @@ def killed(words: Sequence[str], after_s: float, lines: int = 0) -> bool:
         try:
             child.wait(after_s)
         except subprocess.TimeoutExpired:
-            child.kill()
+            child.send_signal(by)
         told = child.stdout.read()
-    assert child.returncode in (0, -signal.SIGKILL), told
+    if by == signal.SIGINT and lines and child.returncode:
+        assert child.returncode == 130, told
+        assert "Interrupted" in told
+        assert "Traceback" not in told
+    else:  # 130, -2: as Python itself starts up or ends
+        assert child.returncode in (0, -by, 130 if by == signal.SIGINT else 0), told
     return child.returncode != 0
 
 
@@ -164,12 +169,12 @@ class Case:
         if self.before:
             shutil.copytree(self.before, warehouse)
 
-    def survive(self, warehouse: Path, after_s: float, times: int = 1) -> int:
+    def survive(self, warehouse: Path, after_s: float, times: int = 1, by: signal.Signals = signal.SIGKILL) -> int:
         """Kill the command, once or several times in a row, and give it again; how often it was killed."""
         words = self.words(warehouse)
         self.fresh(warehouse)
         earlier_s = after_s
-        while not killed(words, earlier_s):
+        while not killed(words, earlier_s, by=by):
             earlier_s *= 0.8
             self.fresh(warehouse)
         died = 1 + sum(killed(words, self.seconds * 0.6) for _ in range(times - 1))
@@ -180,14 +185,14 @@ class Case:
         return died
 
 
-def survive(cases: Sequence[Case], base: Path, count: int) -> int:
+def survive(cases: Sequence[Case], base: Path, count: int, by: signal.Signals = signal.SIGKILL) -> int:
     """Kill at `count` moments, by turns of the cases and every fifth three times in a row; how many were killed."""
 
     def one(number: int, after_s: float) -> int:
         case = cases[number % len(cases)]
-        return case.survive(base / f"warehouse-{number}", after_s, 3 if number % 5 == 4 else 1)
+        return case.survive(base / f"warehouse-{number}", after_s, 3 if number % 5 == 4 else 1, by)
 
-    name = cases[0].name
+    name = f"{cases[0].name}, {by.name}"
     return together(one, moments(count, min(case.seconds for case in cases), name), name)
 
 
@@ -237,13 +242,13 @@ def kill_simulations(base: Path, count: int) -> int:
     return together(one, moments(count, seconds, "simulate"), "simulate")
 
 
-def test_load_and_build_killed_three_times_each_end_like_undisturbed_ones(simulated: Sky, tmp_path: Path) -> None:
+def test_load_and_build_killed_and_interrupted_end_like_undisturbed_ones(simulated: Sky, tmp_path: Path) -> None:
     warehouse, chance = tmp_path / "warehouse", random.Random(SEED)
     load = command("load", "--release", DR2, "--from", simulated.files, "--warehouse", warehouse)
     build = command("build", "--warehouse", warehouse)
-    for words, lines in ((load, (0, 1, 3)), (build, (0, 9, 15))):
-        died = [killed(words, 0.7 if line == 0 else chance.uniform(0, 0.1), line) for line in lines]
-        assert sum(died) >= 2
+    for words, lines in ((load, (1, 2, 3)), (build, (9, 14))):
+        for by, line in zip((signal.SIGKILL, signal.SIGINT, signal.SIGKILL), lines, strict=False):
+            assert killed(words, chance.uniform(0, 0.1), line, by)
         run(words)
     assert holdings(warehouse) == holdings(simulated.settings.warehouse)
     assert is_tidy(warehouse)
@@ -276,6 +281,17 @@ def test_50_killed_builds_leave_the_last_build_or_the_new_one_and_end_like_an_un
         cases[1].fresh(warehouse)
         killed(building(warehouse), after_s)
         assert holdings(warehouse)["meta.model"] in (last, new)
+
+
+@pytest.mark.slow
+def test_ctrl_c_at_10_random_moments_each_ends_like_an_undisturbed_run(
+    undisturbed: Undisturbed, tmp_path: Path
+) -> None:
+    sky = undisturbed
+    load = Case("load", lambda place: loading(sky.archive, place), None, sky.load_s, sky.loaded_holds)
+    build = Case("build", building, sky.loaded, sky.build_s, sky.built_holds)
+    for case in (load, build):
+        assert survive([case], tmp_path, 10, signal.SIGINT) >= 10
 
 
 @pytest.mark.slow
