@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from skysy.errors import SkysyError
 
-Kind = Literal["integer", "float32", "float64", "decimal", "boolean", "text", "other"]
+Kind = Literal["integer", "float32", "float64", "decimal", "boolean", "bit", "text", "other"]
 FLOAT32_SLACK = 4e-6
 """A 32-bit float carries seven digits: what it lies off a decimal number of magnitude 20 is below this."""
 

@@ -157,7 +157,10 @@ def _words(column: Column, kind: str) -> str:
         return f"floating point{lost}"
     if kind == "integer" and column.type == "VARCHAR":
         return "integer, through which leading zeros are lost"
-    return {"other": "a type that no column of an archive has"}.get(kind, kind)
+    return {
+        "other": "a type that no column of an archive has",
+        "bit": "bits, which cannot tell NULL from False but in BINARY2",
+    }.get(kind, kind)
 
 
 def _retyped(file_name: str, table: TableContract, column: Column, what: str) -> ContractError:

@@ -18,7 +18,7 @@ from skysy.loaders.source import Received, Source, arrow_source, kind_of, labels
 from skysy.loaders.votable_fields import Field, make_field, null_of
 from skysy.loaders.votable_rows import BinaryRows, TextRows
 
-from skysy.errors import FileDamaged
+from skysy.errors import ErrorAnswer, FileDamaged, Overflowed
 
 
 def open_votable(path: Path) -> Source:
@@ -32,6 +32,8 @@ def open_votable(path: Path) -> Source:
         stream = _Stream(path.name, blocks(path.name, raw, packed=is_packed(path)))
         stream.read_header()
         fields = [field for field in stream.fields if field.is_kept]
+        if not fields:
+            raise FileDamaged(f"{path.name}: its table has no columns of single values.", "Nothing of it was kept.")
         schema = pa.schema(
             [(label, field.arrow_type) for label, field in zip(labels(f.name for f in fields), fields, strict=True)]
         )
@@ -39,7 +41,11 @@ def open_votable(path: Path) -> Source:
             Received(field.name, kind_of(field.arrow_type), field.unit, label)
             for field, label in zip(fields, schema.names, strict=True)
         ]
-        columns += [Received(field.name, "other", field.unit) for field in stream.fields if not field.is_kept]
+        columns += [
+            Received(field.name, "bit" if field.is_bit else "other", field.unit)
+            for field in stream.fields
+            if not field.is_kept
+        ]
         return arrow_source(
             tuple(columns), schema, stream.batches(schema), stream.expected_rows,
             notes=stream.notes, close=held.pop_all().close,
@@ -64,6 +70,7 @@ class _Stream:
         self._tables = 0
         self._in_table = False
         self._field: Field | None = None
+        self._nulls: dict[str, str] = {}
         self._seen_votable = False
         self._status: tuple[str, str] | None = None
         self._info: list[str] | None = None
@@ -126,12 +133,12 @@ class _Stream:
             return
         value, words = self._status
         if value == "OVERFLOW":
-            raise FileDamaged(
+            raise Overflowed(
                 f"{self.name} was cut by the archive: its status is OVERFLOW. {words}".strip(),
                 "Nothing of it was kept. Ask in smaller pieces, or with a higher MAXREC.",
             )
         if value == "ERROR":
-            raise FileDamaged(
+            raise ErrorAnswer(
                 f"{self.name} is the archive's error message, not a table: {words or 'no reason given'}.",
                 "Nothing of it was kept. Mend the query and get the file again.",
             )
@@ -150,8 +157,11 @@ class _Stream:
         elif name == "FIELD" and self._in_table:
             self._field = make_field(attributes)
             self.fields.append(self._field)
-        elif name == "VALUES" and self._field is not None and "null" in attributes:
-            self._field.null = null_of(self._field, attributes["null"])
+        elif name == "VALUES" and self._field is not None:
+            null = attributes.get("null") or self._nulls.get(attributes.get("ref", ""), "")
+            self._field.null = null_of(self._field, null)
+            if "ID" in attributes:
+                self._nulls[attributes["ID"]] = null
         elif name in ("BINARY", "BINARY2", "TABLEDATA") and self._in_table:
             self._begin_rows(name)
         elif name in ("FITS", "PARQUET") and self._in_table:
@@ -178,7 +188,7 @@ class _Stream:
         elif name == "TABLE":
             self._in_table = False
             if self._rows is None and self._tables == 1:
-                self._rows = TextRows(self.fields)
+                self._begin_rows("BINARY2")  # none: any serialization will do
 
     def _begin_rows(self, name: str) -> None:
         if name == "TABLEDATA":
@@ -186,8 +196,11 @@ class _Stream:
             rows.listen(self._parser, self._start, self._end)
             self._rows = rows
             return
-        if guessed := next((field for field in self.fields if field.is_misspelt), None):
+        if guessed := self._in_table and next((field for field in self.fields if field.is_misspelt), None):
             raise self._damaged(f"column {guessed.name} has a datatype that does not tell how many bytes it takes")
+        if name == "BINARY2":  # here a NULL is told beside the value
+            for field in self.fields:
+                field.is_array = field.is_array and not field.is_bit
         self._rows = BinaryRows(self.fields, with_flags=name == "BINARY2")
 
     def _begin_stream(self, attributes: dict[str, str]) -> None:

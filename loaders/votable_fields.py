@@ -23,7 +23,8 @@ _SIZES = {"boolean": 1, "char": 1, "unicodeChar": 2, "floatComplex": 8, "doubleC
     name: np.dtype(code).itemsize for name, (code, _) in _NUMBERS.items()
 }
 # Names that services send for lack of the right ones; their width in bytes is anybody's guess.
-_MISSPELT = {"integer": "long", "bigint": "long", "smallint": "short", "real": "float", "string": "char"}
+_MISSPELT = {"integer": "long", "bigint": "long", "smallint": "short", "real": "float"}
+_TEXTS = {"string": "char", "unicodestring": "unicodeChar"}
 _TRUE, _FALSE, _UNKNOWN = b"Tt1", b"Ff0", b"? \0"
 _TRUE_WORDS, _FALSE_WORDS, _UNKNOWN_WORDS = ("t", "true", "1"), ("f", "false", "0"), ("", "?", "null")
 # No text of an archive is longer; a garbled length would make the reader hold the whole file.
@@ -47,12 +48,17 @@ class Field:
         """The Arrow type of its values."""
         if self.datatype in _NUMBERS:
             return _NUMBERS[self.datatype][1]
-        return pa.bool_() if self.datatype == "boolean" else pa.string()
+        return pa.bool_() if self.datatype in ("boolean", "bit") else pa.string()
 
     @property
     def is_kept(self) -> bool:
         """Whether its values are read: arrays, bits and complex numbers are passed over, no table here has any."""
         return not self.is_array
+
+    @property
+    def is_bit(self) -> bool:
+        """Whether it is a single bit, as astropy writes booleans; there is no bit that says NULL."""
+        return self.datatype == "bit" and self.length == 1
 
     @property
     def is_text(self) -> bool:
@@ -78,6 +84,8 @@ class Field:
         """Values of fixed length as they stand in the rows, with NULL where `missing` or where the file's own mark is."""
         if self.datatype == "boolean":
             return self._booleans(values, missing)
+        if self.is_bit:  # the first of the byte by the standard, the fifth as astropy has it; the others are zero
+            return pa.array(values != 0, mask=missing)
         if self.is_text:
             return self._texts(values, missing)
         native = np.ascontiguousarray(values.astype(values.dtype.newbyteorder("=")))
@@ -112,6 +120,10 @@ class Field:
             large = pc.and_(pc.is_inf(values), pc.invert(pc.match_substring(words, "inf", ignore_case=True)))
             if (place := pc.index(large, True).as_py()) >= 0:
                 raise self._strange(words[place].as_py(), before + place + 1)
+        if self.datatype == "unsignedByte":
+            outside = pc.or_(pc.less(values, 0), pc.greater(values, 255))
+            if (place := pc.index(outside, True).as_py()) >= 0:
+                raise self._strange(cells[place], before + place + 1)
         return values if self.null is None else pc.if_else(pc.equal(values, self.null), None, values)
 
     def _number(self, word: str | None, row: int) -> int | float | None:
@@ -120,7 +132,7 @@ class Field:
             return None
         try:
             if self.datatype in ("float", "double"):
-                if word.lower() in ("null", "--"):
+                if word.lower() in ("null", "-", "--"):  # IRSA and others write these
                     return None
                 return float(word.replace("_", "x"))
             value = int(word, 16) if word.lower().startswith("0x") else int(word.replace("_", "x"))
@@ -167,15 +179,17 @@ def make_field(attributes: dict[str, str]) -> Field:
     """The Field that a FIELD element tells; raises ValueError for a datatype or arraysize that there is not."""
     name = attributes.get("name") or attributes.get("ID") or ""
     sent, size = attributes.get("datatype", ""), attributes.get("arraysize", "").strip()
-    datatype = _MISSPELT.get(sent.lower(), sent)
+    datatype = (_MISSPELT | _TEXTS).get(sent.lower(), sent)
     if datatype != "bit" and datatype not in _SIZES:
         raise ValueError(f"column {name} is of datatype {sent!r}, which VOTable does not have")
-    if sent.lower() == "string" and not size:
+    if sent.lower() in _TEXTS and not size:
         size = "*"
     length = _length(name, size)
     is_text = datatype in ("char", "unicodeChar")
     is_array = "x" in size or (not is_text and length != 1) or datatype in ("bit", "floatComplex", "doubleComplex")
-    return Field(name, datatype, length, attributes.get("unit") or None, is_array, datatype != sent)
+    return Field(
+        name, datatype, length, attributes.get("unit", "").strip() or None, is_array, sent.lower() in _MISSPELT
+    )
 
 
 def _length(name: str, size: str) -> int | None:
