@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import glob
 import os
+import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[BinaryIO]:
-    """A file to write to that takes the name `path` at the end; on an error what stood there before stays."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    """A file to write to that takes the name `path` at the end; on an error what stood there before stays.
+
+    What a process that was killed had begun of the same file is taken away.
+    """
+    host = socket.gethostname()
+    _sweep(path, host)
+    partial = path.with_name(f".{path.name}.{host}-{os.getpid()}.part")
     try:
         with partial.open("wb") as out:
             yield out
@@ -23,6 +30,25 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
         partial.unlink(missing_ok=True)
         raise
     _sync_directory(path.parent)
+
+
+def _sweep(path: Path, host: str) -> None:
+    """Remove the beginnings of this file by processes of this machine that are no more."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.{glob.escape(host)}-*.part"):
+        number = left.stem.rpartition("-")[2]
+        if number.isdigit() and not _lives(int(number)):
+            with suppress(OSError):
+                left.unlink()
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        pass  # another user's
+    return True
 
 
 def _sync_directory(directory: Path) -> None:
