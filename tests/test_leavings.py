@@ -23,14 +23,14 @@ from skysy.store import create, open_warehouse
 
 @pytest.fixture
 def place(tmp_path: Path) -> Settings:
-    return settings(tmp_path / "warehouse", "100MB", 2)
+    return settings(tmp_path / "warehouse", "40MB", 1)
 
 
 def names(directory: Path) -> list[str]:
     return sorted(str(path.relative_to(directory)) for path in directory.rglob("*"))
 
 
-SPILLS = "CREATE TABLE x AS SELECT range AS a, hash(range) AS b, repeat('x', 50) AS c FROM range(3000000) ORDER BY b"
+SPILLS = "CREATE TABLE x AS SELECT range AS a, hash(range) AS b, repeat('x', 50) AS c FROM range(1200000) ORDER BY b"
 
 
 def test_rows_spilled_by_a_killed_process_are_swept_by_the_next_writer_who_may_spill_again(place: Settings) -> None:
@@ -41,7 +41,7 @@ def test_rows_spilled_by_a_killed_process_are_swept_by_the_next_writer_who_may_s
         "def watch():\n"
         f"    while not list(Path({str(place.temp_directory)!r}).glob('*storage*')):\n        time.sleep(0.001)\n"
         "    os.kill(os.getpid(), 9)\n"
-        f"with open_warehouse(settings(Path({str(place.warehouse)!r}), '60MB', 2), write=True) as house:\n"
+        f"with open_warehouse(settings(Path({str(place.warehouse)!r}), '40MB', 1), write=True) as house:\n"
         f"    threading.Thread(target=watch).start()\n    house.run({SPILLS!r})\n"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -signal.SIGKILL
@@ -51,8 +51,8 @@ def test_rows_spilled_by_a_killed_process_are_swept_by_the_next_writer_who_may_s
     assert [name for name in names(place.warehouse) if "storage" in name]
     with open_warehouse(place, write=True) as house:
         assert not [name for name in names(place.warehouse) if "storage" in name]
-        house.run(SPILLS.replace("3000000", "2000000"))
-        assert house.value("SELECT count(*) FROM x") == 2_000_000
+        house.run(SPILLS.replace("1200000", "1000000"))
+        assert house.value("SELECT count(*) FROM x") == 1_000_000
     assert names(place.warehouse) == ["skysy.duckdb"]
 
 
