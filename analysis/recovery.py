@@ -135,7 +135,7 @@ def _sample(warehouse: Warehouse) -> SampleRecovery:
         f"SELECT coalesce(sum(CASE WHEN c.object_id IS NULL OR t.object_id IS NULL THEN {len(cuts)} ELSE {differ} END), 0) "
         "FROM truth_objects AS t FULL JOIN int_selection__cuts AS c ON t.object_id = c.object_id"
     )
-    return SampleRecovery(*(int(n) for n in row), cuts_differ=int(differing))
+    return SampleRecovery(*(int(n) for n in (*row, differing)))
 
 
 def _sequences(warehouse: Warehouse) -> SequenceRecovery:
