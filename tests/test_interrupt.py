@@ -20,6 +20,14 @@ from skysy.store import Warehouse, create, open_warehouse
 ENDLESS = "SELECT count(*) FROM range(1000000) AS a(i), range(1000000) AS b(j) WHERE hash(i, j) = 1"
 
 
+@pytest.fixture(autouse=True)
+def _heed() -> Iterator[None]:
+    """Python's own answer to Ctrl-C, also where a shell had the tests ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.fixture
 def place(tmp_path: Path) -> Settings:
     found = settings(tmp_path / "warehouse", "200MB", 2)

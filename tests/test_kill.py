@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,9 @@ def run(words: Sequence[str]) -> float:
 
 def killed(words: Sequence[str], after_s: float, lines: int = 0, by: signal.Signals = signal.SIGKILL) -> bool:
     """Run and kill -9 (or press Ctrl-C) a time after so many lines of output; whether the child was still there."""
-    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as child:
+    # Where the tests run in the background, a shell may have had them ignore Ctrl-C, and children inherit that.
+    heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL) if by == signal.SIGINT else None
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, preexec_fn=heed) as child:
         assert child.stdout is not None
         for _ in range(lines):
             child.stdout.readline()
@@ -176,6 +179,7 @@ class Case:
         earlier_s = after_s
         while not killed(words, earlier_s, by=by):
             earlier_s *= 0.8
+            assert earlier_s > 0.02, "never killed"
             self.fresh(warehouse)
         died = 1 + sum(killed(words, self.seconds * 0.6) for _ in range(times - 1))
         run(words)
