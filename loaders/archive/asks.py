@@ -11,6 +11,9 @@ from typing import Any
 Part = Mapping[str, Any]
 """Which part of a table: {"ra": [lo, hi], "dec": [lo, hi]} in degrees, {"key": [lo, hi]}, or {"ids": n, "first":, "last":}."""
 
+_SMALLEST_DEG = 0.02
+"""A tile below this is not halved: a service that does not give it will not give a smaller one."""
+
 
 @dataclass(frozen=True)
 class Ask:
@@ -60,11 +63,11 @@ def part_words(part: Part) -> str:
 
 
 def halves(ask: Ask) -> list[Part]:
-    """The two halves of a part; empty where it cannot be halved: one id, one key, a tile of some arcseconds."""
+    """The two halves of a part; empty where it cannot be halved: one id, one key, a tile of about an arcminute."""
     part = ask.part
     if "ra" in part:
         (west, east), (south, north) = part["ra"], part["dec"]
-        if max(east - west, north - south) < 1e-3:
+        if max(east - west, north - south) < _SMALLEST_DEG:
             return []
         if east - west > north - south:
             middle = (west + east) / 2

@@ -71,13 +71,27 @@ class Book:
         return None if found is None else str(found)
 
     def plan(self, route: str, plan_sha256: str, asks: Sequence[Ask]) -> list[Ask]:
-        """Write down a route's plan, whole or not at all; the asks come back with their chunk_id."""
+        """Write down a route's plan, whole or not at all; the asks that are to be sent come back with their chunk_id.
+
+        Parts that are in already, from an earlier plan that asked the same and got as many rows, become parts of this one.
+        """
         with self.warehouse.transaction():
             self.warehouse.run("DELETE FROM meta.plan WHERE release = ? AND route = ?", [self.release, route])
             self.warehouse.run(
                 "INSERT INTO meta.plan VALUES (?, ?, ?, ?)", [self.release, route, plan_sha256, ledger.now()]
             )
+            return self._add([ask for ask in asks if not self._adopted(ask, plan_sha256)])
+
+    def add(self, asks: Sequence[Ask]) -> list[Ask]:
+        """More asks for the plan that their route has."""
+        with self.warehouse.transaction():
             return self._add(asks)
+
+    def discard(self, entries: Sequence[Entry]) -> None:
+        """Forget asks that cannot be sent as they are; what they are for is planned anew."""
+        with self.warehouse.transaction():
+            for entry in entries:
+                self._forget(entry.ask.chunk_id)
 
     def discard_open(self, route: str) -> None:
         """Forget asks that are not finished: another plan takes their place."""
@@ -89,21 +103,23 @@ class Book:
             )
             self.warehouse.run(f"DELETE FROM meta.chunk WHERE {where}", values)
 
-    def drop_older(self, route: str) -> int:
-        """Take out what earlier plans of a route brought; how many chunks that were."""
+    def drop_older(self, route: str) -> list[int]:
+        """Take out what earlier plans of a route brought; the chunks that they were."""
         older = self.warehouse.rows(
             "SELECT chunk_id, table_name FROM meta.chunk WHERE release = ? AND route = ? AND plan_sha256 <> ?",
             [self.release, route, self.planned(route) or ""],
         )
         with self.warehouse.transaction():
             for chunk_id, table_name in older:
+                self._forget(chunk_id)
                 ledger.drop_chunk(self.warehouse.con, chunk_id, table_name)
-        return len(older)
+        return [chunk_id for chunk_id, _ in older]
 
     def split(self, ask: Ask, pieces: Sequence[Ask]) -> list[Ask]:
-        """Put pieces in the place of an ask."""
+        """Put pieces in the place of an ask; rows that it brought before a refresh go, since the pieces bring them."""
         with self.warehouse.transaction():
             self._set(ask, state="split", ended_at=ledger.now())
+            self.warehouse.run(f"DELETE FROM {ask.table} WHERE {ledger.CHUNK_COLUMN} = {ask.chunk_id:d}")
             self.warehouse.run("DELETE FROM meta.asked WHERE chunk_id = ?", [ask.chunk_id])
             return self._add(pieces)
 
@@ -120,6 +136,10 @@ class Book:
     def failed(self, ask: Ask, words: str) -> None:
         """Keep that an ask failed; the next load asks it again."""
         self._set(ask, state="failed", tries=ask.tries, notes=json.dumps({"error": words}), job_url=None)
+
+    def waits(self, ask: Ask, words: str) -> None:
+        """Keep why an ask has no answer yet; its job, if there is one, is looked at again by the next load."""
+        self._set(ask, notes=json.dumps({"error": words}))
 
     def again(self, ask: Ask) -> None:
         """Forget the answer and the job of an ask, so that it is asked anew."""
@@ -145,13 +165,18 @@ class Book:
         """Asks of a route whose rows are in, each with the number of rows that came."""
         return [(entry.ask, entry.ask.expected or 0) for entry in self._entries(route, ("loaded",))]
 
-    def highest_key(self, route: str) -> int | None:
-        """Where the ranges of keys that a route has planned end, None before the first."""
-        found = self.warehouse.value(
-            "SELECT max((part->'key'->>1)::BIGINT) FROM meta.chunk WHERE release = ? AND route = ? AND state <> 'split'",
-            [self.release, route],
+    def span(self, route: str) -> tuple[int, int] | None:
+        """Where the ranges of keys that a route has planned begin and end, None before the first."""
+        found = self.warehouse.rows(
+            "SELECT min((part->'key'->>0)::BIGINT), max((part->'key'->>1)::BIGINT) FROM meta.chunk "
+            "WHERE release = ? AND route = ? AND state <> 'split' AND plan_sha256 = ?",
+            [self.release, route, self.planned(route) or ""],
         )
-        return None if found is None else int(found)
+        return None if found[0][0] is None else (int(found[0][0]), int(found[0][1]))
+
+    def plan_of(self, ask: Ask) -> str:
+        """The checksum of the plan that an ask is part of."""
+        return str(self.warehouse.value("SELECT plan_sha256 FROM meta.chunk WHERE chunk_id = ?", [ask.chunk_id]) or "")
 
     def has(self, ask: Ask) -> bool:
         """Whether the rows of an ask are in, under the chunk_id that it had."""
@@ -162,17 +187,21 @@ class Book:
             )
         )
 
-    def restore(self, ask: Ask) -> Ask:
+    def restore(self, ask: Ask, plan_sha256: str) -> Ask:
         """Write down an ask that only its raw answer remembers; it comes back with its chunk_id in this ledger."""
         with self.warehouse.transaction():
             self.warehouse.run("DELETE FROM meta.asked WHERE chunk_id = ?", [ask.chunk_id])
             self.warehouse.run("DELETE FROM meta.chunk WHERE chunk_id = ?", [ask.chunk_id])
-            self._insert(ask)
+            self._insert(ask, plan_sha256)
         return ask
 
     def asked_keys(self, route: str) -> set[int]:
-        """Keys that a route has asked for, answered or not."""
-        found = self.warehouse.rows("SELECT key FROM meta.asked WHERE release = ? AND route = ?", [self.release, route])
+        """Keys that a route has asked for by its present plan, answered or not."""
+        found = self.warehouse.rows(
+            "SELECT a.key FROM meta.asked AS a JOIN meta.chunk AS c USING (chunk_id) "
+            "WHERE a.release = ? AND a.route = ? AND c.plan_sha256 = ?",
+            [self.release, route, self.planned(route) or ""],
+        )
         return {row[0] for row in found}
 
     def jobs_to_delete(self, service: str) -> list[str]:
@@ -193,17 +222,35 @@ class Book:
         next_id = ledger.next_chunk_id(self.warehouse.con)
         for place, ask in enumerate(asks):
             added.append(replace(ask, chunk_id=next_id + place))
-            self._insert(added[-1])
+            self._insert(added[-1], self.planned(ask.route) or "")
         return added
 
-    def _insert(self, ask: Ask) -> None:
+    def _adopted(self, ask: Ask, plan_sha256: str) -> bool:
+        """Whether the rows of an ask are in by an earlier plan, which then are this plan's.
+
+        Not where rows were left out because another part of that plan had them.
+        """
+        found = self.warehouse.value(
+            "SELECT chunk_id FROM meta.chunk WHERE release = ? AND route = ? AND state = 'loaded' AND query_sha256 = ? "
+            "AND expected_rows = ? AND (plan_sha256 = ? OR notes->>'already_there' IS NULL) ORDER BY chunk_id",
+            [self.release, ask.route, ask.sha256, ask.expected, plan_sha256],
+        )
+        if found is not None:
+            self.warehouse.run("UPDATE meta.chunk SET plan_sha256 = ? WHERE chunk_id = ?", [plan_sha256, found])
+        return found is not None
+
+    def _forget(self, chunk_id: int) -> None:
+        self.warehouse.run("DELETE FROM meta.asked WHERE chunk_id = ?", [chunk_id])
+        self.warehouse.run("DELETE FROM meta.chunk WHERE chunk_id = ?", [chunk_id])
+
+    def _insert(self, ask: Ask, plan_sha256: str) -> None:
         values = {
             "chunk_id": ask.chunk_id, "run_id": self.run_id, "release": self.release, "table_name": ask.table,
             "service": ask.service, "source": f"{ask.service}: {ask.words}", "query": ask.query,
             "query_sha256": ask.sha256, "expected_rows": ask.expected, "state": "planned", "tries": 0,
             "started_at": ledger.now(), "route": ask.route, "part": json.dumps(ask.part),
             "count_query": ask.count_query, "how": ask.how, "upload": ask.upload, "column_set": ask.column_set,
-            "plan_sha256": self.planned(ask.route) or "",
+            "plan_sha256": plan_sha256,
         }  # fmt: skip
         named = ", ".join(f"? AS {name}" for name in values)
         self.warehouse.run(f"INSERT INTO meta.chunk BY NAME SELECT {named}", list(values.values()))

@@ -5,10 +5,12 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from itertools import count
 from pathlib import Path
 
 from skysy.loaders.archive.asks import Ask
+from skysy.loaders.archive.commit import Doubtful
 from skysy.loaders.archive.cone import multicone, xmatch
 from skysy.loaders.archive.keep import Keep
 from skysy.loaders.archive.routes import Route
@@ -16,7 +18,7 @@ from skysy.loaders.archive.tap import Tap, parameters
 from skysy.loaders.archive.uws import GONE, Jobs
 from skysy.loaders.archive.wire import Reply, Stopped, Wire
 
-from skysy.errors import QueryFailed, SkysyError, TooMuch
+from skysy.errors import ArchiveRefused, ArchiveUnreachable, QueryFailed, TooMuch
 
 _JOBS_TRIED = 3
 """Jobs that may vanish before an ask is given up."""
@@ -51,13 +53,29 @@ class Cut:
 
 @dataclass(frozen=True)
 class Broke:
-    """An ask failed."""
+    """An ask failed; an error that is no SkysyError is a fault of skysy itself."""
 
     ask: Ask
-    error: SkysyError
+    error: Exception
 
 
-Message = Submitted | Fetched | Cut | Broke
+@dataclass(frozen=True)
+class Vouched:
+    """The archive has as many rows of the doubted keys as came."""
+
+    ask: Ask
+    content: str
+
+
+Message = Submitted | Fetched | Cut | Broke | Vouched
+
+
+@dataclass(frozen=True, order=True)
+class _Task:
+    """Work for a thread, the lowest `order` first; `run` None ends the thread."""
+
+    order: tuple[int, int]
+    run: Callable[[], Message] | None = field(compare=False)
 
 
 class Crew:
@@ -67,42 +85,58 @@ class Crew:
         self.inbox: queue.Queue[Message] = queue.Queue()
         self._route, self._wire, self._keep = route, wire, keep
         self._tap, self._jobs = Tap(wire), Jobs(wire)
-        self._work: queue.Queue[Callable[[], Message] | None] = queue.Queue()
+        self._work: queue.PriorityQueue[_Task] = queue.PriorityQueue()
+        self._numbers = count()
         self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(route.service.parallel)]
         for thread in self._threads:
             thread.start()
 
-    def fetch(self, ask: Ask) -> None:
-        """Have an ask fetched."""
-        self._work.put(lambda: self._fetched(ask))
+    def fetch(self, ask: Ask, *, piece: bool = False) -> None:
+        """Have an ask fetched; a piece of a larger one goes before those that wait, the smallest first."""
+        number = next(self._numbers)
+        self._put((1, -number) if piece else (2, number), ask, lambda: self._fetch_or_cut(ask))
 
     def cut(self, ask: Ask) -> None:
         """Have an ask cut into pieces, though it came: the answer said that it was not whole."""
-        self._work.put(lambda: self._guarded(ask, lambda: self._cut(ask)))
+        self._put((0, next(self._numbers)), ask, lambda: self._cut(ask))
+
+    def lessen(self, ask: Ask) -> None:
+        """Have an ask that fails counted with fewer columns; its route says that there is such a set."""
+        self._put((0, next(self._numbers)), ask, lambda: self._lessened(ask))
+
+    def vouch(self, ask: Ask, doubt: Doubtful) -> None:
+        """Have the rows counted whose keys came twice."""
+        self._put((0, next(self._numbers)), ask, lambda: self._vouched(ask, doubt))
 
     def close(self) -> None:
         """End the threads; one that waits for the network is left to end with the process."""
         self._wire.stop.set()
         for _ in self._threads:
-            self._work.put(None)
+            self._work.put(_Task((-1, 0), None))
         for thread in self._threads:
             thread.join(timeout=1.0)
 
+    def _put(self, order: tuple[int, int], ask: Ask, task: Callable[[], Message]) -> None:
+        self._work.put(_Task(order, lambda: self._guarded(ask, task)))
+
     def _run(self) -> None:
-        while (task := self._work.get()) is not None:
+        while (task := self._work.get().run) is not None:
             try:
-                self.inbox.put(task())
+                message = task()
             except Stopped:
                 return
+            self.inbox.put(message)
 
     def _guarded(self, ask: Ask, task: Callable[[], Message]) -> Message:
+        """What a task has to tell, whatever happens in it: a thread that ended silently would be waited for for ever."""
         try:
             return task()
-        except SkysyError as error:
+        except Stopped:
+            raise
+        except Exception as error:
+            if isinstance(error, ArchiveRefused | ArchiveUnreachable):
+                self._wire.stop.set()  # nobody asks anything more until the main thread has read this
             return Broke(ask, error)
-
-    def _fetched(self, ask: Ask) -> Message:
-        return self._guarded(ask, lambda: self._fetch_or_cut(ask))
 
     def _fetch_or_cut(self, ask: Ask) -> Message:
         try:
@@ -113,11 +147,17 @@ class Crew:
             return Fetched(ask, part, reply.sha256, reply.bytes)
         except TooMuch:
             return self._cut(ask)
-        except QueryFailed:
-            fewer = self._route.fewer_columns(ask)
-            if fewer is None:
-                raise
-            return Cut(ask, [self._route.counted(self._tap, fewer)])
+
+    def _vouched(self, ask: Ask, doubt: Doubtful) -> Message:
+        if self._tap.count(doubt.count_query, self._route.upload(ask)) != doubt.rows:
+            raise doubt
+        return Vouched(ask, doubt.content)
+
+    def _lessened(self, ask: Ask) -> Message:
+        fewer = self._route.fewer_columns(ask)
+        if fewer is None:
+            raise QueryFailed(f"{self._route.service.title}: {ask.table} has no smaller set of columns.")
+        return Cut(ask, [self._route.counted(self._tap, fewer)])
 
     def _cut(self, ask: Ask) -> Message:
         return Cut(ask, [piece for one in self._route.split(ask) for piece in self._route.cut(self._tap, one)])

@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from skysy.loaders.archive.asks import Ask
 from skysy.loaders.files import sha256_of
@@ -20,6 +22,7 @@ from skysy.loaders.files import sha256_of
 from skysy.errors import FileDamaged
 
 _SUFFIX = {"votable": "vot", "csv": "csv"}
+_BODY = re.compile(r"[0-9a-f]{64}\.(vot|csv)")
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,7 @@ class Kept:
     release: str
     form: str
     sha256: str
+    plan: str
 
 
 class Keep:
@@ -47,12 +51,12 @@ class Keep:
         """Where a whole answer lies."""
         return self.directory / f"{sha256}.{_SUFFIX[form]}"
 
-    def keep(self, release: str, ask: Ask, part: Path, sha256: str, form: str) -> Path:
+    def keep(self, release: str, plan: str, ask: Ask, part: Path, sha256: str, form: str) -> Path:
         """Give a whole answer its name, and write its note; both are on disk when this returns."""
         path = self.path(sha256, form)
-        note = {"release": release, "form": form, "sha256": sha256, "ask": asdict(ask)}
+        note = {"release": release, "plan": plan, "form": form, "sha256": sha256, "ask": asdict(ask)}
         part.replace(path)
-        _write(self.directory / "asks" / f"{ask.chunk_id:06d}.json", json.dumps(note))
+        _write(self._note(ask.chunk_id), json.dumps(note))
         _sync(self.directory)
         return path
 
@@ -65,20 +69,48 @@ class Keep:
 
     def kept(self) -> Iterator[Kept]:
         """Every answer in the order in which it was asked; raises FileDamaged for one that is not as it came."""
-        for note in sorted((self.directory / "asks").glob("*.json")):
-            told = json.loads(note.read_text(encoding="utf-8"))
+        for path in self._notes():
+            told = _told(path)
             ask = Ask(**{**told["ask"], "keys": tuple(told["ask"]["keys"])})
             if not self.whole(told["sha256"], told["form"]):
                 raise FileDamaged(
                     f"The raw answer {told['sha256'][:12]} of {ask.table}, {ask.words} is missing or changed.",
                     "Without --offline it is asked for again.",
                 )
-            yield Kept(ask, told["release"], told["form"], told["sha256"])
+            yield Kept(ask, told["release"], told["form"], told["sha256"], told.get("plan", ""))
 
-    def drop_parts(self) -> None:
-        """Remove what broken answers left."""
-        for path in self.directory.glob("*.part"):
+    def forget(self, chunk_id: int) -> None:
+        """Take the note of an answer away: it is of no use, or others take its place."""
+        self._note(chunk_id).unlink(missing_ok=True)
+
+    def sweep(self) -> None:
+        """Remove what broken answers left, and bodies that no note is about."""
+        for path in [*self.directory.glob("*.part"), *(self.directory / "asks").glob("*.part")]:
             path.unlink()
+        bodies = [path for path in self.directory.iterdir() if _BODY.fullmatch(path.name)]
+        if bodies:
+            needed = {_told(path)["sha256"] for path in self._notes()}
+            for path in bodies:
+                if path.stem not in needed:
+                    path.unlink()
+
+    def _note(self, chunk_id: int) -> Path:
+        return self.directory / "asks" / f"{chunk_id:06d}.json"
+
+    def _notes(self) -> list[Path]:
+        return sorted((self.directory / "asks").glob("*.json"), key=lambda path: (len(path.name), path.name))
+
+
+def _told(path: Path) -> dict[str, Any]:
+    try:
+        told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        _ = told["ask"]["keys"], told["sha256"], told["form"], told["release"]
+    except (ValueError, KeyError, TypeError, OSError) as error:
+        raise FileDamaged(
+            f"The note {path.name} in {path.parent} cannot be read.",
+            "Take it away: without --offline its part is asked for again.",
+        ) from error
+    return told
 
 
 def _write(path: Path, text: str) -> None:
@@ -88,6 +120,7 @@ def _write(path: Path, text: str) -> None:
         target.flush()
         os.fsync(target.fileno())
     part.replace(path)
+    _sync(path.parent)
 
 
 def _sync(directory: Path) -> None:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Protocol
 
+import duckdb
 from skysy.loaders import raw
 from skysy.loaders.archive.book import Book, Entry
-from skysy.loaders.archive.commit import commit
-from skysy.loaders.archive.keep import Keep
+from skysy.loaders.archive.commit import Doubtful, commit
+from skysy.loaders.archive.keep import Keep, Kept
 from skysy.loaders.archive.queries import Limits
-from skysy.loaders.archive.routes import Route, open_route
+from skysy.loaders.archive.routes import TABLES, Route, open_route
 from skysy.loaders.archive.run import Progress, Tally, plan_route, recount_route, run_route
 from skysy.loaders.archive.services import ROUTES, Services
 from skysy.loaders.archive.tap import Tap
@@ -21,6 +22,7 @@ from skysy.loaders.archive.wire import Stopped, Wire
 
 from skysy import __version__, ledger
 from skysy.contract import Contract
+from skysy.errors import LoadError
 from skysy.store import Warehouse
 
 
@@ -103,9 +105,18 @@ def rebuild(warehouse: Warehouse, contract: Contract) -> tuple[int, int]:
         book = Book(warehouse, contract.release, run_id)
         for kept in keep.kept():
             if kept.release == contract.release and not book.has(kept.ask):
-                rows += commit(book, keep, contract, book.restore(kept.ask), kept.sha256, kept.form)
+                rows += _restored(book, keep, contract, kept)
                 answers += 1
     return answers, rows
+
+
+def _restored(book: Book, keep: Keep, contract: Contract, kept: Kept) -> int:
+    """The rows of one kept answer, which were found good when it came."""
+    ask = book.restore(kept.ask, kept.plan)
+    try:
+        return commit(book, keep, contract, ask, kept.sha256, kept.form)
+    except Doubtful as error:
+        return commit(book, keep, contract, ask, kept.sha256, kept.form, error.content)
 
 
 def _each(
@@ -128,11 +139,27 @@ def _each(
                     continue
                 service = request.services.route(release, name)
                 wire = Wire(service)
+                _refuse_files(warehouse, release, name)
                 route = open_route(name, request.contract, service, request.limits, wire, objects.positions(name))
                 tallies.append(do(book, route, wire, keep))
         except Stopped as error:
             raise KeyboardInterrupt from error
     return tallies
+
+
+def _refuse_files(warehouse: Warehouse, release: str, route: str) -> None:
+    """Raise LoadError where a table of the route holds rows from files: they would be there twice."""
+    found = warehouse.rows(
+        "SELECT table_name, source FROM meta.chunk WHERE release = ? AND service = 'file' AND state = 'loaded' "
+        "AND received_rows > 0 AND list_contains(?, table_name) ORDER BY chunk_id LIMIT 1",
+        [release, list(TABLES[route])],
+    )
+    if found:
+        table, source = found[0]
+        raise LoadError(
+            f"{table} holds rows of the file {source}; asked at the archive, they would be there twice.",
+            "Nothing was asked. Name the other routes with --route, or ask into another warehouse with --warehouse DIR.",
+        )
 
 
 @contextmanager
@@ -142,6 +169,7 @@ def _noted(warehouse: Warehouse, command: str, arguments: Mapping[str, object]) 
     try:
         yield run_id
     except BaseException:
-        ledger.end_run(warehouse.con, run_id, "failed")
+        with suppress(duckdb.Error):  # a connection that failed for good cannot say so
+            ledger.end_run(warehouse.con, run_id, "failed")
         raise
     ledger.end_run(warehouse.con, run_id, "done")

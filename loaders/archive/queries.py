@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from functools import cache
 from importlib.resources import files
 
@@ -14,11 +14,12 @@ from skysy.loaders.archive.services import Service
 from skysy.loaders.archive.tap import RemoteColumn, quoted
 
 from skysy.contract import TableContract
-from skysy.errors import ContractError, ModelError, NotFound
+from skysy.errors import ContractError, ModelError, NotFound, UsageError
 
 Limits = Mapping[str, str]
 """Parameters of the science by name, as SQL literals."""
 
+_ENDS = {"ra": 360.0, "dec": 90.0}
 _HOLE = re.compile(r"\{(?P<kind>\w+)(?::(?P<name>\w+))?\}")
 
 
@@ -102,7 +103,10 @@ def fill(
         if kind == "ids":
             return ids.replace("{column}", f"x.{name}")
         if kind in ("ra_min", "ra_max", "dec_min", "dec_max"):
-            low, high = part["ra" if kind.startswith("ra") else "dec"]
+            axis = "ra" if kind.startswith("ra") else "dec"
+            low, high = part[axis]
+            if kind.endswith("max") and high >= _ENDS[axis]:
+                high += 1  # the pole itself, and a right ascension that is written as 360
             return _number(low if kind.endswith("min") else high)
         if kind in ("key_min", "key_max"):
             return str(part["key"][0 if kind == "key_min" else 1])
@@ -119,7 +123,12 @@ def _limit(kind: str, name: str, limits: Limits) -> str:
         return text
     if kind == "degrees":
         return format(Decimal(text) / 3600, ".12f")
-    limit, margin = Decimal(text), Decimal(limits["archive_margin"])
+    try:
+        limit, margin = Decimal(text), Decimal(limits["archive_margin"])
+    except InvalidOperation as error:
+        raise UsageError(
+            f"The parameter {name} is {text}, and archive_margin {limits['archive_margin']}: no numbers."
+        ) from error
     loosened = limit + abs(limit) * margin * (1 if kind == "below" else -1)
     return format(loosened.normalize(), "f")
 

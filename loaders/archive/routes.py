@@ -8,12 +8,12 @@ from dataclasses import dataclass, field, replace
 from skysy.loaders.archive.asks import Ask, Part, halved_keys, halves, ids_part
 from skysy.loaders.archive.queries import Columns, Limits, columns_of, counts, fill, template
 from skysy.loaders.archive.services import Service
-from skysy.loaders.archive.tap import RemoteColumn, Tap
+from skysy.loaders.archive.tap import Offer, RemoteColumn, Tap, UploadRefused
 from skysy.loaders.archive.upload import Positions, ids_table, positions_table
 from skysy.loaders.archive.wire import Wire
 
 from skysy.contract import Contract
-from skysy.errors import ContractError, QueryFailed, TooMuch
+from skysy.errors import ContractError, QueryFailed, TooMuch, UsageError
 
 TABLES: Mapping[str, tuple[str, ...]] = {
     "sample": ("dr2.master", "ext.twomass_psc", "ext.allwise", "ext.gaia_dr2"),
@@ -72,12 +72,14 @@ class Route:
             )
         return columns_of(self.contract.table(table), self.service, listed, column_set)
 
-    def ask(self, table: str, part: Part, keys: tuple[int, ...] = (), column_set: int = 0) -> Ask:
-        """The request for one part of a table, not yet counted."""
+    def ask(
+        self, table: str, part: Part, keys: tuple[int, ...] = (), column_set: int = 0, *, upload: bool | None = None
+    ) -> Ask:
+        """The request for one part of a table, not yet counted; `upload` None does as the service's profile says."""
         if self.service.kind != "tap":
             words = f"{self.service.title}: {table} within {self.radius_arcsec():g} arcsec of {len(keys)} positions"
             return Ask(self.name, table, self.service.key, self.service.kind, part, words, keys=keys)
-        upload = bool(keys) and self.service.uploads
+        upload = bool(keys) and (self.service.uploads if upload is None else upload)
         column = KEYS.get(self.name, "")
         text = template(self.contract.release, table)
         ids = ""
@@ -91,18 +93,32 @@ class Route:
                 remote=self.service.table(table).name, ids=ids,
             )  # fmt: skip
 
+        rows = query(self.columns(table, column_set) if counts(text) else None)
+        count = query(None) if counts(text) else "SELECT COUNT(*) AS n\n" + rows[rows.index("FROM ") :]
         return Ask(
             route=self.name, table=table, service=self.service.key, how="async" if self.name == "sample" else "sync",
-            part=part, query=query(self.columns(table, column_set) if counts(text) else None),
-            count_query=query(None) if counts(text) else "", keys=keys,
-            upload=upload, column_set=column_set,
+            part=part, query=rows, count_query=count, keys=keys, upload=upload, column_set=column_set,
         )  # fmt: skip
+
+    def template_of(self, ask: Ask) -> str:
+        """What a first ask stands on: its query; of a whole table by ranges of its key, not where they end."""
+        return self.ask(ask.table, {**ask.part, "key": [0, 0]}).query if "key" in ask.part else ask.query
 
     def counted(self, tap: Tap, ask: Ask) -> Ask:
         """The ask with the number of rows that the service counts for it."""
         if not ask.count_query:
             return ask
-        expected = tap.count(ask.count_query, self.upload(ask))
+        upload = self.upload(ask)
+        expected = tap.count(ask.count_query, upload)
+        if upload is not None and expected == 0:  # is there nothing, or was the upload not read?
+            read = tap.count("SELECT COUNT(*) AS n FROM TAP_UPLOAD.ids AS i", upload)
+            if read != len(ask.keys):
+                raise QueryFailed(
+                    f"{self.service.title}: of an uploaded table of {len(ask.keys):,} rows it reads {read:,} "
+                    f"({ask.table}, {ask.words}).",
+                    f"Nothing was kept. Put uploads = false under [services.{self.service.key}] in skysy.toml, "
+                    "or give another service with --service.",
+                )
         how = "async" if ask.how == "async" or expected > _SYNC_ROWS else "sync"
         return replace(ask, expected=expected, how=how)
 
@@ -110,7 +126,7 @@ class Route:
         """Smaller asks for the same rows, or the same one with fewer columns; raises TooMuch where there is neither."""
         sets = self.service.table(ask.table).columns
         if ask.column_set + 1 < len(sets) and not halves(ask):
-            return [self.ask(ask.table, ask.part, ask.keys, ask.column_set + 1)]
+            return [self.ask(ask.table, ask.part, ask.keys, ask.column_set + 1, upload=ask.upload)]
         parts = halves(ask)
         if not parts:
             raise TooMuch(
@@ -119,13 +135,24 @@ class Route:
                 "What was committed stays. Another service may: --service or skysy.toml.",
             )
         keys = halved_keys(ask) if ask.keys else [()] * len(parts)
-        return [self.ask(ask.table, part, some, ask.column_set) for part, some in zip(parts, keys, strict=True)]
+        return [
+            self.ask(ask.table, part, some, ask.column_set, upload=ask.upload)
+            for part, some in zip(parts, keys, strict=True)
+        ]
+
+    def without_upload(self, ask: Ask) -> list[Ask]:
+        """The same rows asked with the ids in the query, for a service that does not take the upload."""
+        size = self.service.in_list
+        return [
+            self.ask(ask.table, ids_part(some), some, ask.column_set, upload=False)
+            for some in (ask.keys[start : start + size] for start in range(0, len(ask.keys), size))
+        ]
 
     def fewer_columns(self, ask: Ask) -> Ask | None:
         """The same ask with the next set of columns that the service's profile names, None at the last."""
         if ask.column_set + 1 >= len(self.service.table(ask.table).columns):
             return None
-        return self.ask(ask.table, ask.part, ask.keys, ask.column_set + 1)
+        return self.ask(ask.table, ask.part, ask.keys, ask.column_set + 1, upload=ask.upload)
 
     def cut(self, tap: Tap, ask: Ask) -> Iterator[Ask]:
         """The ask counted, or its pieces where it is more than the service gives at once."""
@@ -136,6 +163,11 @@ class Route:
                 counted = self.counted(tap, one)
             except TooMuch:
                 waiting[:0] = self.split(one)
+                continue
+            except UploadRefused:
+                if self.name == "simbad":
+                    raise
+                waiting[:0] = self.without_upload(one)
                 continue
             if counted.expected is not None and counted.expected > self.service.max_rows and halves(one):
                 waiting[:0] = self.split(one)
@@ -150,24 +182,42 @@ def open_route(
     if service.kind != "tap":
         return Route(name, contract, service, limits, {}, positions or {})
     remote = [service.table(table).name for table in TABLES[name]]
+    tap = Tap(wire)
     try:
-        there: Mapping[str, list[RemoteColumn]] = Tap(wire).columns(remote)
+        there: Mapping[str, list[RemoteColumn]] = tap.columns(remote)
     except QueryFailed:
         there = {}
-    return Route(name, contract, service, limits, there, positions or {})
+    return Route(name, contract, _within(service, _offer(tap)), limits, there, positions or {})
+
+
+def _offer(tap: Tap) -> Offer:
+    try:
+        return tap.offer()
+    except QueryFailed:
+        return Offer()
+
+
+def _within(service: Service, offer: Offer) -> Service:
+    """The service with the bounds of its capabilities where they are lower; its own last row would look like a cut."""
+    rows = service.max_rows if offer.most_rows is None else min(service.max_rows, max(offer.most_rows - 1, 1))
+    upload = service.upload_rows if offer.upload_rows is None else min(service.upload_rows, max(offer.upload_rows, 1))
+    return replace(service, max_rows=rows, upload_rows=upload)
 
 
 def first_asks(route: Route, tap: Tap, keys: Sequence[int] = ()) -> Iterator[Ask]:
     """The route's asks before they are counted: the footprint, the span of ids, or the keys in pieces."""
     for table in TABLES[route.name]:
         if route.name == "sample":
-            yield route.ask(table, {"ra": _span(route.limits, "ra"), "dec": _span(route.limits, "dec")})
+            for ra in _spans(route.limits):
+                yield route.ask(table, {"ra": ra, "dec": _span(route.limits, "dec")})
         elif route.name == "images":
             column = KEYS[route.name]
             remote = route.service.table(table).name
-            [row] = tap.rows(f"SELECT MIN({column}) AS lowest, MAX({column}) AS highest FROM {remote}")
-            if row["lowest"] is not None:
-                span = [int(row["lowest"]), int(row["highest"]) + 1]
+            rows = tap.rows(f"SELECT MIN({column}) AS lowest, MAX({column}) AS highest FROM {remote}")
+            if len(rows) != 1 or set(rows[0]) != {"lowest", "highest"}:
+                raise QueryFailed(f"{route.service.title} does not tell the first and last {column} of {remote}.")
+            if rows[0]["lowest"] is not None:
+                span = [int(rows[0]["lowest"]), int(rows[0]["highest"]) + 1]
                 yield route.ask(table, {"column": column, "key": span})
         else:
             for some in _pieces(route, keys):
@@ -185,5 +235,20 @@ def _pieces(route: Route, keys: Sequence[int]) -> Iterator[tuple[int, ...]]:
 
 
 def _span(limits: Limits, axis: str) -> list[float]:
-    low, high = (float(text) for text in limits[f"archive_{axis}_deg"].strip("[] ").split(","))
+    name = f"archive_{axis}_deg"
+    try:
+        low, high = (float(text) for text in limits[name].strip("[] ").split(","))
+    except ValueError as error:
+        raise UsageError(f"{name} is {limits[name]}, not two numbers.", f"Write it as --set {name}=[10,20].") from error
+    lowest, highest = (0.0, 360.0) if axis == "ra" else (-90.0, 90.0)
+    if not (lowest <= low <= highest and lowest <= high <= highest) or low == high or (axis == "dec" and low > high):
+        raise UsageError(
+            f"{name} is {limits[name]}: no part of the sky, which goes from {lowest:g} to {highest:g} deg."
+        )
     return [low, high]
+
+
+def _spans(limits: Limits) -> list[list[float]]:
+    """The right ascensions that are asked for; from 350 up to 10 are those on both sides of 0."""
+    west, east = _span(limits, "ra")
+    return [[west, east]] if west < east else [[west, 360.0], [0.0, east]][: 2 if east > 0 else 1]

@@ -15,6 +15,8 @@ ROUTES = ("sample", "images", "distances", "photometry", "simbad")
 """What is asked for, in the order in which one needs the other."""
 
 _KINDS = ("tap", "cone", "xmatch")
+_SPEAKS = {"photometry": ("tap", "cone"), "simbad": ("tap", "xmatch")}
+"""Kinds of service that a route can ask; others ask TAP alone."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,13 @@ def load_services(config: Path | None = None, chosen: Mapping[str, str] | None =
             if key not in services:
                 raise UsageError(
                     f"Route {route} of {release} asks a service {key!r}, which is not known.",
-                    did_you_mean(key, services),
+                    did_you_mean(str(key), services),
+                )
+            if services[key].kind not in _SPEAKS.get(route, ("tap",)):
+                fit = sorted(name for name, one in services.items() if one.kind in _SPEAKS.get(route, ("tap",)))
+                raise UsageError(
+                    f"Route {route} cannot ask {key}, which is a service of kind {services[key].kind}.",
+                    f"Of the known services it can ask {', '.join(fit)}.",
                 )
     return Services(services, routes)
 
@@ -115,11 +123,13 @@ def _laid_over(known: dict[str, Any], other: dict[str, Any], where: str) -> dict
     if unknown := set(other) - {"services", "routes"}:
         raise UsageError(f"{where}: unknown section {sorted(unknown)[0]!r}.", "Sections are services and routes.")
     merged = {"services": dict(known["services"]), "routes": {k: dict(v) for k, v in known["routes"].items()}}
-    for key, spec in other.get("services", {}).items():
+    for key in (services := _section(other, "services", where)):
+        spec = _section(services, key, where)
         base = merged["services"].get(key, {"title": key, "kind": "tap"})
-        tables = {**base.get("tables", {}), **spec.get("tables", {})}
+        tables = {**base.get("tables", {}), **_section(spec, "tables", f"{where}, service {key}")}
         merged["services"][key] = {**base, **spec, **({"tables": tables} if tables else {})}
-    for release, spec in other.get("routes", {}).items():
+    for release in (routes := _section(other, "routes", where)):
+        spec = _section(routes, release, where)
         if unknown := set(spec) - set(ROUTES):
             name = sorted(unknown)[0]
             raise UsageError(f"{where}: there is no route {name!r}.", did_you_mean(name, ROUTES))
@@ -132,19 +142,45 @@ def _service(key: str, spec: Mapping[str, Any]) -> Service:
     for name, value in spec.items():
         if name not in kinds or name == "key":
             raise UsageError(f"Service {key}: unknown setting {name!r}.", did_you_mean(name, set(kinds) - {"key"}))
-        if kinds[name] in ("int", "float") and (isinstance(value, bool) or not isinstance(value, int | float)):
-            raise UsageError(f"Service {key}: {name} is a number, not {value!r}.")
+        wanted = int if kinds[name] == "int" else int | float
+        if kinds[name] in ("int", "float") and (isinstance(value, bool) or not isinstance(value, wanted)):
+            whole = "whole " if kinds[name] == "int" else ""
+            raise UsageError(f"Service {key}: {name} is a {whole}number, not {value!r}.")
+        if kinds[name] == "str" and not isinstance(value, str):
+            raise UsageError(f"Service {key}: {name} is a text, not {value!r}.")
         if kinds[name] == "bool" and not isinstance(value, bool):
             raise UsageError(f"Service {key}: {name} is true or false, not {value!r}.")
     if "url" not in spec:
-        raise UsageError(f"Service {key} has no url.")
-    tables = {
-        name: RemoteTable(table.get("name", name), tuple(tuple(columns) for columns in table.get("columns", ())))
-        for name, table in spec.get("tables", {}).items()
-    }
+        raise UsageError(f"Service {key} has no url.", f'Give it: [services.{key}] url = "...".')
+    tables = {name: _remote(key, name, table) for name, table in _section(spec, "tables", f"service {key}").items()}
     made = Service(**{**spec, "key": key, "url": str(spec["url"]).rstrip("/"), "tables": tables})
     if made.kind not in _KINDS:
         raise UsageError(f"Service {key}: kind is {made.kind!r}.", f"Kinds: {', '.join(_KINDS)}.")
     if min(made.max_rows, made.upload_rows, made.in_list, made.parallel, made.tries) < 1:
         raise UsageError(f"Service {key}: rows, parallel and tries are at least 1.")
+    if not (made.pause_s >= 0 and min(made.timeout_s, made.job_s, made.poll_s) > 0):
+        raise UsageError(f"Service {key}: pause_s is not below 0, and timeout_s, job_s and poll_s are above it.")
     return made
+
+
+def _remote(key: str, name: str, spec: object) -> RemoteTable:
+    """What a service calls a table, from its section of the profile."""
+    known: dict[str, Any] = spec if isinstance(spec, dict) else {"": spec}
+    sets = known.get("columns", [])
+    texts = isinstance(sets, list) and all(
+        isinstance(one, list) and one and all(isinstance(column, str) for column in one) for one in sets
+    )
+    if set(known) - {"name", "columns"} or not isinstance(known.get("name", name), str) or not texts:
+        raise UsageError(
+            f"Service {key}: tables.{name!r} is not understood.",
+            'It has name = "..." and columns = [["...", "..."], ...], sets to try in turn.',
+        )
+    return RemoteTable(known.get("name", name), tuple(tuple(columns) for columns in sets))
+
+
+def _section(spec: Mapping[str, Any], name: str, where: str) -> dict[str, Any]:
+    """A section of a file that must be a table of TOML; empty where it is not there."""
+    found = spec.get(name, {})
+    if not isinstance(found, dict):
+        raise UsageError(f"{where}: {name} is a section, not {found!r}.")
+    return found

@@ -15,228 +15,25 @@ from skysy.loaders.archive.uws import too_long
 from skysy.loaders.archive.wire import Reply, Wire
 from skysy.loaders.votable import open_votable
 
-from skysy.errors import ArchiveError, FileDamaged, QueryFailed, TooMuch
+from skysy.errors import ArchiveError, FileDamaged, QueryFailed, SkysyError, TooMuch
 
-_RESERVED = frozenset(
-    [
-        "absolute",
-        "action",
-        "add",
-        "all",
-        "allocate",
-        "alter",
-        "and",
-        "any",
-        "are",
-        "as",
-        "asc",
-        "assertion",
-        "at",
-        "authorization",
-        "avg",
-        "begin",
-        "between",
-        "bit",
-        "both",
-        "by",
-        "cascade",
-        "case",
-        "cast",
-        "catalog",
-        "char",
-        "character",
-        "check",
-        "close",
-        "coalesce",
-        "collate",
-        "collation",
-        "column",
-        "commit",
-        "connect",
-        "connection",
-        "constraint",
-        "continue",
-        "convert",
-        "corresponding",
-        "count",
-        "create",
-        "cross",
-        "current",
-        "cursor",
-        "date",
-        "day",
-        "deallocate",
-        "decimal",
-        "declare",
-        "default",
-        "deferred",
-        "delete",
-        "desc",
-        "describe",
-        "diagnostics",
-        "disconnect",
-        "distance",
-        "distinct",
-        "domain",
-        "double",
-        "drop",
-        "else",
-        "end",
-        "escape",
-        "except",
-        "exception",
-        "exec",
-        "execute",
-        "exists",
-        "external",
-        "extract",
-        "false",
-        "fetch",
-        "first",
-        "float",
-        "for",
-        "foreign",
-        "found",
-        "from",
-        "full",
-        "get",
-        "global",
-        "go",
-        "goto",
-        "grant",
-        "group",
-        "having",
-        "hour",
-        "identity",
-        "immediate",
-        "in",
-        "indicator",
-        "initially",
-        "inner",
-        "input",
-        "insert",
-        "int",
-        "integer",
-        "intersect",
-        "interval",
-        "into",
-        "is",
-        "isolation",
-        "join",
-        "key",
-        "language",
-        "last",
-        "leading",
-        "left",
-        "level",
-        "like",
-        "local",
-        "lower",
-        "match",
-        "max",
-        "min",
-        "minute",
-        "module",
-        "month",
-        "names",
-        "national",
-        "natural",
-        "next",
-        "no",
-        "not",
-        "null",
-        "nullif",
-        "numeric",
-        "octet_length",
-        "of",
-        "on",
-        "only",
-        "open",
-        "option",
-        "or",
-        "order",
-        "outer",
-        "output",
-        "overlaps",
-        "pad",
-        "partial",
-        "point",
-        "position",
-        "precision",
-        "prepare",
-        "preserve",
-        "primary",
-        "prior",
-        "privileges",
-        "procedure",
-        "public",
-        "read",
-        "real",
-        "references",
-        "relative",
-        "restrict",
-        "revoke",
-        "right",
-        "rollback",
-        "rows",
-        "schema",
-        "scroll",
-        "second",
-        "section",
-        "select",
-        "session",
-        "set",
-        "size",
-        "smallint",
-        "some",
-        "space",
-        "sql",
-        "sum",
-        "table",
-        "temporary",
-        "then",
-        "time",
-        "timestamp",
-        "to",
-        "top",
-        "trailing",
-        "transaction",
-        "translate",
-        "trim",
-        "true",
-        "union",
-        "unique",
-        "unknown",
-        "update",
-        "upper",
-        "usage",
-        "user",
-        "using",
-        "value",
-        "values",
-        "varchar",
-        "varying",
-        "view",
-        "when",
-        "whenever",
-        "where",
-        "with",
-        "work",
-        "write",
-        "year",
-        "zone",
-        "area",
-        "box",
-        "circle",
-        "centroid",
-        "contains",
-        "coord1",
-        "coord2",
-        "intersects",
-        "polygon",
-        "region",
-    ]
-)
+_WORDS = """
+    absolute action add all allocate alter and any are as asc assertion at authorization avg begin between bit both
+    by cascade case cast catalog char character check close coalesce collate collation column commit connect
+    connection constraint continue convert corresponding count create cross current cursor date day deallocate
+    decimal declare default deferred delete desc describe diagnostics disconnect distance distinct domain double
+    drop else end escape except exception exec execute exists external extract false fetch first float for foreign
+    found from full get global go goto grant group having hour identity immediate in indicator initially inner input
+    insert int integer intersect interval into is isolation join key language last leading left level like local
+    lower match max min minute module month names national natural next no not null nullif numeric octet_length of
+    on only open option or order outer output overlaps pad partial point position precision prepare preserve primary
+    prior privileges procedure public read real references relative restrict revoke right rollback rows schema
+    scroll second section select session set size smallint some space sql sum table temporary then time timestamp to
+    top trailing transaction translate trim true union unique unknown update upper usage user using value values
+    varchar varying view when whenever where with work write year zone area box circle centroid contains coord1
+    coord2 intersects polygon region
+"""
+_RESERVED = frozenset(_WORDS.split())
 """Words that ADQL 2.1 (section 2.1.3) keeps for itself: a column of such a name goes in quotes."""
 
 
@@ -262,6 +59,10 @@ class RemoteColumn:
     indexed: bool
 
 
+class UploadRefused(QueryFailed):
+    """The service takes no uploaded tables, or does not read them."""
+
+
 class Tap:
     """One TAP service."""
 
@@ -269,27 +70,30 @@ class Tap:
         self.wire = wire
 
     def rows(self, query: str, upload: bytes | None = None, most: int = 100_000) -> list[dict[str, Any]]:
-        """The rows of a small query; raises TooMuch where there are more than `most`, QueryFailed for what fails."""
+        """The rows of a small query by lower-case name; raises an ArchiveError for what is no whole answer."""
         with tempfile.TemporaryDirectory(prefix="skysy-") as directory:
             path = Path(directory) / "answer.vot"
-            reply = self.sync(query, path, most=most, upload=upload)
+            self.sync(query, path, most=most, upload=upload)
+            failures: list[SkysyError] = []
             try:
-                source = open_votable(path)
-                with duckdb.connect(":memory:") as con:
+                with open_votable(path) as source, duckdb.connect(":memory:") as con:
+                    failures = source.failures
                     found = con.execute(f"FROM {source.relation(con)}")
                     names = [column[0].lower() for column in found.description or []]
                     return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
-            except (FileDamaged, duckdb.Error) as error:
-                failures = source.failures if isinstance(error, duckdb.Error) else [error]
-                words = str(failures[0] if failures else error).split("not a table: ", 1)[-1]
-                raise self.failed(reply, query, words) from error
+            except FileDamaged as error:
+                raise self.failed(query, _plain(error, path), upload) from error
+            except duckdb.Error as error:
+                if not failures:
+                    raise
+                raise self.failed(query, _plain(failures[0], path), upload) from error
 
     def count(self, query: str, upload: bytes | None = None) -> int:
         """The one number that a query gives."""
-        [row] = self.rows(query, upload) or [{}]
-        value = next(iter(row.values()), None)
-        if not isinstance(value, int | float):
-            raise QueryFailed(f"{self.wire.service.title} gives no count for: {query}")
+        rows = self.rows(query, upload)
+        value = next(iter(rows[0].values()), None) if len(rows) == 1 else None
+        if not isinstance(value, int | float) or value != value or value < 0:
+            raise QueryFailed(f"{self.wire.service.title} gives no count for: {' '.join(query.split())[:300]}")
         return int(value)
 
     def sync(self, query: str, to: Path, *, most: int, form: str = "votable", upload: bytes | None = None) -> Reply:
@@ -297,7 +101,7 @@ class Tap:
         words, files = parameters(query, form, most, upload)
         reply = self.wire.post(f"{self.wire.service.url}/sync", words, files=files, repeatable=True, to=to)
         if reply.status >= 400:
-            raise self.failed(reply, query, plain_words(reply.text) or f"HTTP {reply.status}")
+            raise self.failed(query, plain_words(reply.text) or f"HTTP {reply.status}", upload)
         return reply
 
     def offer(self) -> Offer:
@@ -332,21 +136,30 @@ class Tap:
             "SELECT table_name, column_name, unit, indexed FROM TAP_SCHEMA.columns "
             f"WHERE LOWER(table_name) IN ({listed.lower()})"
         ):
-            table = str(row["table_name"]).strip().lower()
-            column = RemoteColumn(
-                table,
-                str(row["column_name"]).strip().strip('"'),
-                str(row["unit"] or ""),
-                bool(int(row["indexed"] or 0)),
-            )
+            try:
+                table = str(row["table_name"]).strip().lower()
+                name = str(row["column_name"]).strip().strip('"')
+                column = RemoteColumn(
+                    table, name, str(row["unit"] or ""), str(row["indexed"] or 0) not in ("0", "False")
+                )
+            except KeyError as error:
+                raise QueryFailed(f"{self.wire.service.title}: its TAP_SCHEMA answers without {error}.") from error
             found.setdefault(table, []).append(column)
         return found
 
-    def failed(self, reply: Reply, query: str, words: str) -> ArchiveError:
+    def failed(self, query: str, words: str, upload: bytes | None = None) -> ArchiveError:
         """The error for an answer that is none, with the service's own words."""
-        text = f"{self.wire.service.title} could not answer: {words}"
+        text = f"{self.wire.service.title} could not answer: {words.rstrip('.')}."
+        if upload is not None and "upload" in words.lower():
+            return UploadRefused(text, f"Put uploads = false under [services.{self.wire.service.key}] in skysy.toml.")
         kind = TooMuch if too_long(words) else QueryFailed
         return kind(text, f"The query was: {' '.join(query.split())[:300]}")
+
+
+def _plain(error: SkysyError, path: Path) -> str:
+    """What is wrong with an answer, without the name of the file in which it lay for a moment."""
+    words = error.message.removeprefix(path.name).lstrip(": ")
+    return words.split("not a table: ", 1)[-1]
 
 
 def parameters(
@@ -361,8 +174,8 @@ def parameters(
 
 
 def quoted(name: str) -> str:
-    """A column's name as ADQL takes it: in quotes where it is a reserved word."""
-    return f'"{name}"' if name.lower() in _RESERVED else name
+    """A column's name as ADQL takes it: in quotes where it is a reserved word or no plain name."""
+    return name if re.fullmatch(r"[A-Za-z]\w*", name) and name.lower() not in _RESERVED else f'"{name}"'
 
 
 def plain_words(text: str) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import time
+import uuid
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,6 +25,12 @@ GONE = "GONE"
 _WAITING = {"PENDING", "QUEUED", "EXECUTING", "SUSPENDED", "UNKNOWN"}
 _TOO_LONG = re.compile(r"time[ds]?[ -]?out|too long|time limit|execution ?duration|canceling statement", re.IGNORECASE)
 _FIRST_POLL_S = 0.2
+_GARBLED = 5
+"""Answers in a row that are no job's document, before a service is taken to be away."""
+
+
+class StillRunning(QueryFailed):
+    """A job has not ended within the time that is given it; it is not given up."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +42,7 @@ class Job:
     message: str = ""
     result_url: str = ""
     run_id: str = ""
+    told: bool = True
 
 
 class Jobs:
@@ -47,9 +55,10 @@ class Jobs:
     def create(self, parameters: Mapping[str, Any], run_id: str, upload: Mapping[str, Any] | None = None) -> str:
         """The URL of a new job, not yet running.
 
-        `run_id` marks it. Where the answer to the creating POST is lost, the job is looked for by that mark and made
+        `run_id`, and a word of chance so that it is nobody else's, marks it. Where the answer to the creating POST is lost, the job is looked for by that mark and made
         again only if it is not there, so that no query runs twice.
         """
+        run_id = f"{run_id}-{uuid.uuid4().hex[:12]}"
         for attempt in range(self._wire.service.tries):
             try:
                 reply = self._wire.post(self._base, {**parameters, "RUNID": run_id}, files=upload, follow=False)
@@ -88,28 +97,41 @@ class Jobs:
     def finish(self, url: str) -> Job:
         """The job once it is COMPLETED, started if it is not yet running.
 
-        Raises QueryFailed where it ends otherwise or lasts longer than the service's job_s, TooMuch where the
-        service says that it took too long. A job that is GONE is returned as that.
+        Raises QueryFailed where it ends otherwise, StillRunning where it lasts longer than the service's job_s, TooMuch
+        where the service says that it took too long. A job that is GONE is returned as that.
         """
         deadline = time.monotonic() + self._wire.service.job_s
         pause = _FIRST_POLL_S
-        started = False
+        started: set[str] = set()
+        garbled = 0
         while True:
             job = self.look(url)
+            garbled = garbled + 1 if not job.told else 0
             if job.phase in ("COMPLETED", GONE):
                 return job
-            if job.phase == "PENDING" and not started:
-                self._wire.post(f"{url}/phase", {"PHASE": "RUN"}, repeatable=True)
-                started = True
-            elif job.phase not in _WAITING:
+            if job.phase in ("PENDING", "HELD") and job.phase not in started:
+                self._run(job)
+                started.add(job.phase)
+            elif job.phase not in _WAITING and not (job.phase == "HELD" and job.phase in started):
                 raise self._failed(job)
+            if garbled >= _GARBLED:
+                raise ArchiveUnreachable(
+                    f"{self._wire.service.title} says nothing of the job {url}: what comes is no job's document.",
+                    "The job is kept. Give the same command again later; it looks at it again.",
+                )
             if time.monotonic() > deadline:
-                raise QueryFailed(
+                raise StillRunning(
                     f"{self._wire.service.title}: the job {url} is still {job.phase} after {self._wire.service.job_s:g} s.",
                     "It is kept: the same command looks at it again. A longer wait is `job_s` in skysy.toml.",
                 )
             self._wire.wait(pause)
             pause = min(pause * 1.5, self._wire.service.poll_s)
+
+    def _run(self, job: Job) -> None:
+        reply = self._wire.post(f"{job.url}/phase", {"PHASE": "RUN"}, repeatable=True)
+        if reply.status >= 400 and self.look(job.url).phase == job.phase:
+            words = _words(reply.text) or f"HTTP {reply.status}"
+            raise QueryFailed(f"{self._wire.service.title} does not run the job {job.url}: {words}")
 
     def fetch(self, job: Job, to: Path) -> Reply:
         """The result of a completed job into a file; raises QueryFailed where there is none."""
@@ -137,7 +159,7 @@ class Jobs:
         if not words and job.phase == "ERROR":
             reply = self._wire.get(f"{job.url}/error")
             words = _words(reply.text) if reply.status == 200 else ""
-        text = f"{self._wire.service.title}: the job {job.url} ended as {job.phase}: {words or 'no reason given'}."
+        text = f"{self._wire.service.title}: the job {job.url} ended as {job.phase}: {(words or 'no reason given').rstrip('.')}."
         if _TOO_LONG.search(words) or job.phase == "ABORTED":
             return TooMuch(text)
         return QueryFailed(text, "Nothing of it was kept; the same command asks again.")
@@ -152,9 +174,9 @@ def _job(url: str, reply: Reply) -> Job:
     try:
         root = ET.fromstring(reply.text)
     except ET.ParseError:
-        return Job(url, "UNKNOWN")
+        return Job(url, "UNKNOWN", told=False)
     if _name(root) != "job":
-        return Job(url, "UNKNOWN")
+        return Job(url, "UNKNOWN", told=False)
     texts = {_name(node): (node.text or "").strip() for node in root.iter()}
     links = [
         value

@@ -7,6 +7,7 @@ Retry-After is waited out in full (RFC 9110, section 10.2.3); otherwise the wait
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import random
@@ -24,7 +25,7 @@ import requests
 from skysy.loaders.archive.services import Service
 
 from skysy import __version__
-from skysy.errors import ArchiveRefused, ArchiveUnreachable, TooMuch
+from skysy.errors import ArchiveRefused, ArchiveUnreachable, TooMuch, WarehouseError, WarehouseFull
 
 _AGAIN = {408, 425, 429, 500, 502, 503, 504}
 _NOT_DONE = {429, 503}
@@ -70,6 +71,11 @@ class Host:
             if stop.wait(wait):
                 raise Stopped
             yield
+
+    def rest(self, seconds: float) -> None:
+        """Start nothing for so long: the host asked for it, and it does not matter which thread it told."""
+        with self._lock:
+            self._next_start = max(self._next_start, time.monotonic() + seconds)
 
 
 _HOSTS: dict[str, Host] = {}
@@ -138,11 +144,24 @@ class Wire:
         timeout = (_CONNECT_S, self.service.timeout_s)
         with self._session().request(method, url, stream=True, timeout=timeout, **words) as answer:
             if to is None or answer.status_code >= 400:
-                body = answer.content
+                body = b"".join(self._blocks(answer))
                 digest = hashlib.sha256(body).hexdigest()
-                return Reply(answer.url, answer.status_code, answer.headers, answer.text, len(body), digest)
-            size, digest = _save(answer, to, self.stop)
+                return Reply(answer.url, answer.status_code, answer.headers, _text(answer, body), len(body), digest)
+            size, digest = _save(self._blocks(answer), to)
             return Reply(answer.url, answer.status_code, answer.headers, "", size, digest)
+
+    def _blocks(self, answer: requests.Response) -> Iterator[bytes]:
+        """The body as it comes; raises TooMuch where it is still coming after the service's job_s."""
+        deadline = time.monotonic() + self.service.job_s
+        for block in answer.iter_content(_BLOCK):
+            if self.stop.is_set():
+                raise Stopped
+            if time.monotonic() > deadline:
+                raise TooMuch(
+                    f"{self.service.title}: an answer did not end within {self.service.job_s:g} s ({answer.url}).",
+                    "What was committed stays. A longer wait is `job_s` in skysy.toml.",
+                )
+            yield block
 
     def _session(self) -> requests.Session:
         """A session per thread: requests does not promise that one may be shared."""
@@ -175,6 +194,8 @@ class Wire:
             requests.exceptions.ChunkedEncodingError: "the answer broke off",
         }
         why = next((text for kind, text in words.items() if isinstance(error, kind)), "the connection failed")
+        if "timed out" in str(error) and isinstance(error, requests.exceptions.ConnectionError):
+            why = words.get(type(error), words[requests.exceptions.ReadTimeout])
         return ArchiveUnreachable(
             f"{self.service.title}: {why} ({url}).",
             "What was committed stays. Give the same command again; `skysy doctor` tells which services answer.",
@@ -184,6 +205,7 @@ class Wire:
         asked = retry_after(reply.headers)
         if asked is None:
             return _back_off(attempt)
+        self._host.rest(min(asked, _LONGEST_RETRY_AFTER_S))
         if asked > _LONGEST_RETRY_AFTER_S:
             raise ArchiveUnreachable(
                 f"{self.service.title} asks to wait {asked / 60:.0f} minutes (HTTP {reply.status}).",
@@ -198,7 +220,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     A date is compared with the service's own clock (its Date header), so that a wrong clock here does no harm.
     """
     text = headers.get("Retry-After", "").strip()
-    if text.isdigit():
+    if text.isascii() and text.isdigit():
         return float(text)
     try:
         until = parsedate_to_datetime(text)
@@ -212,16 +234,41 @@ def _back_off(attempt: int) -> float:
     return random.uniform(0.0, min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2**attempt))
 
 
-def _save(answer: requests.Response, path: Path, stop: threading.Event) -> tuple[int, str]:
+def _text(answer: requests.Response, body: bytes) -> str:
+    """A body as text: in the character set that its header names, else UTF-8, which XML and CSV are in."""
+    named = "charset" in answer.headers.get("Content-Type", "").lower()
+    try:
+        return body.decode((named and answer.encoding) or "utf-8", errors="replace")
+    except LookupError:
+        return body.decode("utf-8", errors="replace")
+
+
+def _save(blocks: Iterator[bytes], path: Path) -> tuple[int, str]:
     """Stream a body to a file and make sure that the disk has it."""
     digest, size = hashlib.sha256(), 0
-    with path.open("wb") as target:
-        for block in answer.iter_content(_BLOCK):
-            if stop.is_set():
-                raise Stopped
-            digest.update(block)
-            size += len(block)
-            target.write(block)
-        target.flush()
-        os.fsync(target.fileno())
+    try:
+        with path.open("wb") as target:
+            for block in blocks:
+                digest.update(block)
+                size += len(block)
+                target.write(block)
+            target.flush()
+            os.fsync(target.fileno())
+    except requests.RequestException:
+        raise
+    except OSError as error:
+        raise disk_trouble(error, path) from error
     return size, digest.hexdigest()
+
+
+def disk_trouble(error: OSError, path: Path) -> WarehouseError:
+    """The plain sentence for an answer that could not be written."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return WarehouseFull(
+            f"The disk is full: an answer could not be written to {path.parent}.",
+            "What was committed before stands. Make room, then give the same command again.",
+        )
+    return WarehouseError(
+        f"An answer could not be written to {path.parent}: {error.strerror or error}.",
+        "What was committed before stands. Mend it, then give the same command again.",
+    )
