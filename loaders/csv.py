@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -22,6 +23,8 @@ from skysy.errors import FileDamaged, SkysyError, ValueDamaged
 NULLS = ("", "NULL", "null", "--")
 TRUE = ("true", "True", "TRUE", "t", "T", "1")
 FALSE = ("false", "False", "FALSE", "f", "F", "0")
+_BLOCKS_AT_ONCE = 4
+_LONGEST_ROW = 1 << 28
 _AGAIN = "Nothing of it was kept. Get it again."
 _MEND = "Nothing of it was kept; files loaded before it stay. Mend it and give the same command again."
 _ARROW = {
@@ -197,11 +200,37 @@ class _Text:
     def is_over(self) -> bool:
         """Whether nothing is left; raises FileDamaged where there should be."""
         if not self._rest:
-            self._rest = next(self._blocks, b"")
-            self._last = self._rest[-1:] or self._last
+            self._fill()
             if not self._rest and self._quotes % 2:
-                raise FileDamaged(f"{self.name}: a quote is opened and never closed, as in a file that is cut.", _AGAIN)
+                raise self._never_closed()
         return not self._rest
+
+    def whole_rows(self) -> bytes:
+        """The next rows, some megabytes of them; nothing at the end, FileDamaged where a row is missing its own."""
+        wanted = BLOCK * _BLOCKS_AT_ONCE
+        while True:
+            while len(self._rest) < wanted and self._fill():
+                pass
+            if len(self._rest) < wanted:
+                if self._rest.count(b'"') % 2:
+                    raise self._never_closed()
+                found, self._rest = self._rest, b""
+                return found
+            if end := _end_of_rows(self._rest):
+                found, self._rest = self._rest[:end], self._rest[end:]
+                return found
+            wanted *= 2
+            if wanted > _LONGEST_ROW:
+                raise self._never_closed()
+
+    def _fill(self) -> bool:
+        block = next(self._blocks, b"")
+        self._rest += block
+        self._last = block[-1:] or self._last
+        return bool(block)
+
+    def _never_closed(self) -> FileDamaged:
+        return FileDamaged(f"{self.name}: a quote is opened and never closed, as in a file that is cut.", _AGAIN)
 
     @property
     def ends_within_a_line(self) -> bool:
@@ -252,23 +281,36 @@ def _batches(
         notes["unfinished_last_line"] = "the last line has no end, as in a file that was cut within its last value"
 
 
+def _end_of_rows(data: bytes) -> int:
+    """Where the last row ends that is whole: behind a line end that stands in no quotes; 0 where there is none."""
+    end = max(data.rfind(b"\n"), data.rfind(b"\r")) + 1
+    quotes = data.count(b'"', 0, end)
+    while end and quotes % 2:
+        quote = data.rfind(b'"', 0, end)  # all line ends behind it are within the same text
+        before = max(data.rfind(b"\n", 0, quote), data.rfind(b"\r", 0, quote)) + 1
+        quotes -= data.count(b'"', before, end)
+        end = before
+    return end
+
+
 def _parsed(text: _Text, schema: pa.Schema, only: Collection[str] | None = None) -> Iterator[pa.RecordBatch]:
-    if text.is_over():
-        return
-    reader = arrow_csv.open_csv(
-        pa.PythonFile(io.BufferedReader(_Raw(text), BLOCK), "r"),
-        arrow_csv.ReadOptions(block_size=BLOCK, column_names=schema.names),
-        arrow_csv.ParseOptions(newlines_in_values=True),
-        arrow_csv.ConvertOptions(
-            column_types=schema,
-            include_columns=only,
-            null_values=NULLS,
-            strings_can_be_null=True,
-            true_values=TRUE,
-            false_values=FALSE,
-        ),
+    """The rows in batches; the next ones are unpacked while these are taken apart."""
+    read = arrow_csv.ReadOptions(block_size=BLOCK, column_names=schema.names)
+    parse = arrow_csv.ParseOptions(newlines_in_values=True)
+    convert = arrow_csv.ConvertOptions(
+        column_types=schema,
+        include_columns=only,
+        null_values=NULLS,
+        strings_can_be_null=True,
+        true_values=TRUE,
+        false_values=FALSE,
     )
-    yield from reader
+    with ThreadPoolExecutor(1) as worker:
+        coming = worker.submit(text.whole_rows)
+        while rows := coming.result():
+            coming = worker.submit(text.whole_rows)
+            if rows.strip():
+                yield from arrow_csv.read_csv(pa.BufferReader(rows), read, parse, convert).to_batches()
 
 
 def _arrow_type(column: Column | None) -> pa.DataType:

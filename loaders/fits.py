@@ -55,7 +55,8 @@ def open_fits(path: Path, table: TableContract) -> Source:
     """
     with ExitStack() as held:
         rows, definitions = _open(path, held)
-        found = [_column(path, table, place, one, rows) for place, one in enumerate(definitions)]
+        empty = rows[:0]  # slow to make, as each slice is
+        found = [_column(path, table, place, one, empty) for place, one in enumerate(definitions)]
         kept = [one for one in found if one is not None]
         schema = pa.schema(list(zip(labels(one.name for one in kept), (one.type for one in kept), strict=True)))
         received = tuple(
@@ -70,14 +71,15 @@ def _open(path: Path, held: ExitStack) -> tuple[Any, list[Any]]:
     """The rows and column definitions of the first binary table; astropy's warnings of damage are errors here."""
     packed = is_packed(path)
     if packed:
-        with path.open("rb") as raw:
-            for _ in blocks(path.name, raw, packed=True):
+        with path.open("rb") as content:
+            for _ in blocks(path.name, content, packed=True):
                 pass  # astropy does not read to the end, where the checksum is
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         warnings.filterwarnings("error", message=".*(truncated|Checksum|Datasum).*")
         try:
-            hdus = held.enter_context(fits.open(path, memmap=not packed, character_as_bytes=True, checksum=True))
+            raw = held.enter_context(path.open("rb"))  # astropy leaves a file open that it cannot read
+            hdus = held.enter_context(fits.open(raw, memmap=not packed, character_as_bytes=True, checksum=True))
             hdu = next((one for one in hdus if isinstance(one, fits.BinTableHDU)), None)
             if hdu is not None:
                 rows, definitions = hdu.data, list(hdu.columns)
@@ -96,7 +98,7 @@ def _sentence(error: Exception) -> str:
     return text.rstrip(".")
 
 
-def _column(path: Path, table: TableContract, place: int, definition: Any, rows: Any) -> _Column | None:
+def _column(path: Path, table: TableContract, place: int, definition: Any, empty: Any) -> _Column | None:
     """How a column is read, None for one that is not of the contract and cannot be."""
     column = table.column(definition.name)
     form = definition.format.strip("0123456789")
@@ -108,7 +110,7 @@ def _column(path: Path, table: TableContract, place: int, definition: Any, rows:
         )
     if form[:1] == "A":
         return _Column(place, definition.name, definition.unit, pa.string(), None)
-    sample = np.asarray(rows[:0].field(place))  # as it is after TSCAL and TZERO
+    sample = np.asarray(empty.field(place))  # as it is after TSCAL and TZERO
     kind = _ARROW.get(sample.dtype.str.lstrip("<>|="))
     if kind is None or sample.shape[1:] not in ((), (1,)) or form[:1] in "LXPQ":
         if column is None:

@@ -51,7 +51,7 @@ def mended(bench: Bench, path: Path, content: bytes) -> None:
 def test_a_file_that_is_cut_anywhere_is_refused_by_name(settled: Bench, form: str) -> None:
     path, content = whole(settled, form)
     size = len(content)
-    cuts = [0, 1, 7, size // 50, size // 3, size // 2, size * 9 // 10, size - 12]
+    cuts = [0, 7, size // 50, size // 2, size - 12]
     if form == "fits":  # the last block is padded; what is cut from the padding is nothing
         cuts[-1] = size - 2880
     for cut in cuts:
@@ -201,7 +201,7 @@ def test_random_damage_is_an_error_or_leaves_rows_but_never_a_traceback(
     bench = copy_of(prepared, tmp_path)
     path, content = whole(bench, form)
     dice = random.Random(20180301)
-    for turn in range(25):
+    for turn in range(15):
         damaged = bytearray(content)
         if turn % 5 == 4:
             start = dice.randrange(len(damaged) - 1)

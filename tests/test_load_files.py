@@ -62,14 +62,15 @@ def test_tables_are_loaded_in_contract_order_parts_by_name_and_the_rest_is_liste
 
 
 @pytest.mark.parametrize("place", ["with blank", "o'clock", 'a "quote"', "x[1]y*z?", "object_id=5", "ünï", "a;b--c"])
-@pytest.mark.parametrize("form", ["parquet", "csv.gz", "votable-binary2", "fits"])
-def test_any_directory_name_will_do(prepared: Settings, tmp_path: Path, place: str, form: str) -> None:
+def test_any_directory_and_file_name_will_do(prepared: Settings, tmp_path: Path, place: str) -> None:
     bench = Bench(tmp_path / place, copy_of(prepared, tmp_path).settings)
     bench.files.mkdir()
-    suffix = {"votable-binary2": "vot"}.get(form, form)
-    bench.write(f"{DISTANCE}.{place.replace('.', '')}.{suffix}", DISTANCE, form, [row_of(DISTANCE, source_id=12)])
-    assert bench.one().rows == 1
-    assert bench.values(DISTANCE, "source_id") == [12]
+    for number, (form, suffix) in enumerate(
+        [("parquet", "parquet"), ("csv.gz", "csv.gz"), ("votable-binary2", "vot"), ("fits", "fits")]
+    ):
+        bench.write(f"{DISTANCE}.{place}{number}.{suffix}", DISTANCE, form, [row_of(DISTANCE, source_id=number)])
+    assert [one.rows for one in bench.load().files] == [1] * 4
+    assert bench.values(DISTANCE, "source_id") == [0, 1, 2, 3]
 
 
 def test_a_name_with_a_star_brings_that_file_and_no_other(bench: Bench) -> None:
