@@ -102,14 +102,17 @@ class Field:
             raise ValueError(f"column {self.name} holds bytes that are no text: {raw[:20]!r}") from error
         return whole.split("\0", 1)[0].rstrip(" ") or None
 
-    def parse(self, cells: list[str], before: int) -> pa.Array:
+    def parse(self, cells: pa.Array, before: int) -> pa.Array:
         """Cells of TABLEDATA, an empty one being NULL; raises ValueError with the row where one is no such value."""
         if self.is_text:
-            trimmed = pc.utf8_rtrim(pa.array(cells, pa.string()), " ")
+            trimmed = pc.utf8_rtrim(cells, " ")
             return pc.if_else(pc.equal(trimmed, ""), None, trimmed)
         if self.datatype == "boolean":
-            return pa.array([self._boolean(cell, before + n) for n, cell in enumerate(cells, 1)], pa.bool_())
-        words = pc.utf8_trim_whitespace(pa.array(cells, pa.string()))
+            packed = cells.dictionary_encode()
+            known = packed.dictionary.to_pylist()
+            values = [self._boolean(word, before + 1 + pc.index(cells, word).as_py()) for word in known]
+            return pa.array(values, pa.bool_()).take(packed.indices)
+        words = pc.utf8_trim_whitespace(cells)
         words = pc.if_else(pc.equal(words, ""), None, words)
         try:
             values = words.cast(self.arrow_type)
@@ -123,7 +126,7 @@ class Field:
         if self.datatype == "unsignedByte":
             outside = pc.or_(pc.less(values, 0), pc.greater(values, 255))
             if (place := pc.index(outside, True).as_py()) >= 0:
-                raise self._strange(cells[place], before + place + 1)
+                raise self._strange(cells[place].as_py(), before + place + 1)
         return values if self.null is None else pc.if_else(pc.equal(values, self.null), None, values)
 
     def _number(self, word: str | None, row: int) -> int | float | None:

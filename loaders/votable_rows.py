@@ -10,10 +10,12 @@ from xml.parsers.expat import XMLParserType
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+from skysy.loaders import votable_plain
 from skysy.loaders.votable_fields import Field
 
 _BATCH = 65_536
 _BYTES = 8 << 20
+_FEW = 64
 
 
 class BinaryRows:
@@ -68,8 +70,10 @@ class BinaryRows:
             return np.arange(count + 1, dtype=np.int64)[:, None] * sizes[0]
         steps = [(sizes[n], self._fields[place]) for n, place in enumerate(self._variable)]
         last, size = sizes[-1], len(data)
+        held = np.frombuffer(data, np.uint8)
+        parts: list[npt.NDArray[np.int64]] = []
         found: list[int] = []
-        position = 0
+        position, window, wait = 0, _FEW, 0
         while True:
             row, here = [position], position
             for run, field in steps:
@@ -81,9 +85,21 @@ class BinaryRows:
             if len(row) <= len(steps) or here + last > size:
                 break
             found += row
+            length = here + last - position
             position = here + last
+            wait -= 1
+            if wait < 0 and (alike := _alike(held, row, [run for run, _ in steps], length, window)):
+                parts += [
+                    np.array(found, dtype=np.int64).reshape(-1, len(row)),
+                    np.array(row) + np.arange(1, alike + 1)[:, None] * length,
+                ]
+                found = []
+                position += alike * length
+                window = min(window * 4, _BATCH) if alike == window else _FEW
+            elif wait < 0:
+                wait = _FEW
         found += [position] * (len(steps) + 1)
-        return np.array(found, dtype=np.int64).reshape(-1, len(steps) + 1)
+        return np.concatenate([*parts, np.array(found, dtype=np.int64).reshape(-1, len(steps) + 1)])
 
     def _batch(
         self, held: npt.NDArray[np.uint8], data: bytes, starts: npt.NDArray[np.int64], schema: pa.Schema
@@ -128,6 +144,18 @@ def _runs(fields: list[Field], flag_bytes: int) -> list[np.dtype[Any]]:
     return [np.dtype(run) for run in runs]
 
 
+def _alike(held: npt.NDArray[np.uint8], row: list[int], runs: list[int], length: int, most: int) -> int:
+    """How many rows after this one have texts of the same lengths, `most` or fewer, so that they need not be walked through."""
+    begin = row[0] + length
+    most = min(most, (len(held) - begin) // length)
+    block = held[begin : begin + most * length].reshape(most, length)
+    same = np.ones(most, dtype=bool)
+    for start, run in zip(row, runs, strict=False):
+        at = start + run
+        same &= (block[:, at - row[0] : at - row[0] + 4] == held[at : at + 4]).all(axis=1)
+    return most if same.all() else int(same.argmin())
+
+
 def _texts(
     field: Field, data: bytes, begins: list[int], ends: list[int], missing: npt.NDArray[np.bool_] | None
 ) -> pa.Array:
@@ -152,6 +180,7 @@ class TextRows:
         self._rows: list[list[str]] = []
         self._cells: list[str] = []
         self._cell: list[str] | None = None
+        self._plain: list[pa.Table] = []
         self._before = 0
         self._ended = False
 
@@ -182,11 +211,37 @@ class TextRows:
 
         parser.StartElementHandler, parser.EndElementHandler = on_start, on_end
 
+    def is_enough(self, size: int) -> bool:
+        """Whether so many bytes of rows are to be read at once."""
+        return size >= _BYTES
+
+    def plain(self, text: bytes) -> bool:
+        """Take whole rows as they stand in the file, if they are plain; False where the parser must read them."""
+        if self._cells:
+            return False
+        found = votable_plain.cells(text, len(self._fields))
+        if found is None:
+            return False
+        self._plain.append(found)
+        return True
+
     def take(self, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
         """A batch of the rows that have come so far, once they are many or the table has ended."""
+        for table in self._plain:
+            columns = [column.combine_chunks() for column in table.columns]
+            arrays = [
+                field.parse(words, self._before)
+                for field, words in zip(self._fields, columns, strict=True)
+                if field.is_kept
+            ]
+            self._before += table.num_rows
+            yield pa.RecordBatch.from_arrays(arrays, schema=schema)
+        self._plain.clear()
         if self._rows and (len(self._rows) >= _BATCH or self._ended):
             columns = zip(self._fields, zip(*self._rows, strict=True), strict=True)
-            arrays = [field.parse(list(cells), self._before) for field, cells in columns if field.is_kept]
+            arrays = [
+                field.parse(pa.array(cells, pa.string()), self._before) for field, cells in columns if field.is_kept
+            ]
             self._before += len(self._rows)
             self._rows = []
             yield pa.RecordBatch.from_arrays(arrays, schema=schema)
