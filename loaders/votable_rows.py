@@ -228,10 +228,9 @@ class TextRows:
     def take(self, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
         """A batch of the rows that have come so far, once they are many or the table has ended."""
         for table in self._plain:
-            columns = [column.combine_chunks() for column in table.columns]
             arrays = [
-                field.parse(words, self._before)
-                for field, words in zip(self._fields, columns, strict=True)
+                field.parse(words.combine_chunks(), self._before)
+                for field, words in zip(self._fields, table.columns, strict=True)
                 if field.is_kept
             ]
             self._before += table.num_rows
