@@ -1,0 +1,101 @@
+"""What the benchmarks share: sides by turns, medians with their spread, tables into docs/benchmarks.md, a peer, a reader's warehouse."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "benchmarks.md"
+RELEASE = "skymapper_dr2"
+BINARY2 = "application/x-votable+xml;serialization=BINARY2"
+
+sys.path.insert(0, str(ROOT / "tests"))  # for archive_peer
+
+
+def by_turns(sides: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
+    """What each side measures, once a round; every other round in reverse order, so that none always comes first."""
+    found: dict[str, list[float]] = {name: [] for name in sides}
+    for number in range(rounds):
+        names = list(sides) if number % 2 == 0 else list(reversed(sides))
+        for name in names:
+            found[name].append(sides[name]())
+            print(f"round {number + 1} of {rounds}: {name:<40} {found[name][-1]:10.3f}", flush=True)
+    return found
+
+
+def seconds(do: Callable[[], object]) -> float:
+    """How long a call takes."""
+    started = time.perf_counter()
+    do()
+    return time.perf_counter() - started
+
+
+def told(values: Sequence[float], digits: int = 2) -> str:
+    """Median, and lowest to highest."""
+    return f"{statistics.median(values):.{digits}f} ({min(values):.{digits}f} to {max(values):.{digits}f})"
+
+
+def ratios(above: Sequence[float], below: Sequence[float], digits: int = 1) -> str:
+    """The ratio of two sides round by round: median, and lowest to highest."""
+    return told([one / other for one, other in zip(above, below, strict=True)], digits)
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """A table in Markdown."""
+    return ["| " + " | ".join(row) + " |" for row in (head, ["--"] * len(head), *rows)]
+
+
+def publish(name: str, lines: Sequence[str], page: Path = PAGE) -> None:
+    """Print lines and put them between the page's markers of that name, with the day and the machine's load."""
+    load = os.getloadavg()[1]
+    when = f"*{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores, load average {load:.1f}.*"
+    text = "\n".join([*lines, "", when])
+    print(text)
+    begin, end = f"<!-- measured: {name} -->", f"<!-- end of {name} -->"
+    old = page.read_text(encoding="utf-8")
+    pattern = re.compile(re.escape(begin) + ".*?" + re.escape(end), re.DOTALL)
+    if not pattern.search(old):
+        raise SystemExit(f"{page} has no place {begin}")
+    page.write_text(pattern.sub(lambda _: f"{begin}\n{text}\n{end}", old), encoding="utf-8")
+
+
+@contextmanager
+def workplace() -> Iterator[Path]:
+    """A directory on disk that another user may enter (the peer's servers do not run as root); removed at the end."""
+    directory = Path(tempfile.mkdtemp(prefix="skysy-bench-", dir="/var/tmp"))
+    try:
+        directory.chmod(0o755)
+        yield directory
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def skysy(*words: object) -> str:
+    """The command line in a process of its own; what it printed."""
+    command = [sys.executable, "-m", "skysy", *map(str, words)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(command)}\n{done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def configuration(path: Path, url: str, **skymapper: object) -> Path:
+    """A skysy.toml that sends every route to one TAP service; SkyMapper's profile there with these settings."""
+    lines = [f"{name} = {json.dumps(value)}" for name, value in {"pause_s": 0.0, **skymapper}.items()]
+    path.write_text(
+        "\n".join(["[services.skymapper]", f'url = "{url}"', *lines, "[services.ari]", f'url = "{url}"', ""]),
+        encoding="utf-8",
+    )
+    return path
