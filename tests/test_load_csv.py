@@ -149,3 +149,20 @@ def test_a_file_is_closed_whether_it_was_read_or_refused(tmp_path: Path, monkeyp
             read(path)
         assert opened
         assert all(file.closed for file in opened), text
+
+
+def test_a_piece_of_a_file_ends_between_rows_and_never_within_a_quoted_text(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loader, "BLOCK", 256)
+    monkeypatch.setattr(packed, "BLOCK", 50)
+    path = tmp_path / "rows.csv"
+    texts = ['1,"2"\n' * (n % 7) + '"\n' * (n % 5) + "x" for n in range(400)]
+    with path.open("w", newline="") as out:
+        writer = csv.writer(out, lineterminator="\n")
+        writer.writerow(["i", "s"])
+        writer.writerows(enumerate(texts))
+    assert read(path) == list(enumerate(texts))
+    path.write_text(path.read_text() + '400,"' + "and so on\n1,x\n" * 300)
+    with pytest.raises(FileDamaged, match="never closed"):
+        read(path)
