@@ -95,10 +95,9 @@ def compare(place: Path, tap_url: str, cone_url: str, rounds: int) -> None:
 
 
 def keys(path: Path) -> list[tuple[int, ...]]:
-    """The key of each row that STILTS found, under the names that it gives to columns which the sample has as well."""
+    """The key of each row that STILTS found."""
     found = Table.read(path)
-    names = [f"{name}_2" if f"{name}_2" in found.colnames else name for name in KEY]
-    return list(zip(*([number(one) for one in found[name]] for name in names), strict=True))
+    return list(zip(*([number(one) for one in found[f"{name}_found"]] for name in KEY), strict=True))
 
 
 def number(value: object) -> int:
@@ -112,7 +111,7 @@ def multicone(sample: Path, to: Path, cone_url: str) -> None:
     words = [
         "stilts", "coneskymatch", f"in={sample}", "ra=raj2000", "dec=dej2000", "sr=2.0/3600", "find=all",
         f"serviceurl={cone_url}", "servicetype=cone", "verb=3", "parallel=4", "usefoot=false", "erract=retry2",
-        "copycols=object_id", f"out={to}",
+        "copycols=object_id", "fixcols=all", "suffix0=_sample", "suffix1=_found", f"out={to}",
     ]  # fmt: skip
     subprocess.run(words, check=True, capture_output=True)
 
