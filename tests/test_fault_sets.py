@@ -266,7 +266,9 @@ def test_a_refresh_asks_for_changed_counts_and_new_objects_only(growing: tuple[C
     assert result.exit_code == 0, (result.output, result.exception)
     for table in RAW:
         if table != "simbad.matches":
-            theirs = archive._catalogues[0].answer(f"SELECT COUNT(*) AS n FROM {table}", {}, 10, block_comments=False)
+            where = " WHERE object_id <> 8000" if table == "dr2.photometry" else ""  # it has no distance
+            query = f"SELECT COUNT(*) AS n FROM {table}{where}"
+            theirs = archive._catalogues[0].answer(query, {}, 10, block_comments=False)
             assert client.rows(f"SELECT count(*) AS n FROM {table}") == theirs.table.to_pylist(), table
     assert client.rows("SELECT count(*) AS n FROM simbad.matches") == [{"n": len(GIANTS)}]
     assert client.rows("SELECT count(*) AS n FROM meta.asked WHERE route = 'simbad'") == [{"n": len(GIANTS)}]
