@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 OBJECTS ?= 20000
 
-.PHONY: demo test test-slow test-archive docs docs-check lock clean
+.PHONY: demo test test-slow test-archive test-archive-slow docs docs-check lock clean
 
 demo: $(VENV)/.demo
 	$(BIN)/skysy demo demo --objects $(OBJECTS)
@@ -19,12 +19,17 @@ test: $(VENV)/.test
 	$(BIN)/pytest -n 2 -m "not slow and not archive"
 
 test-slow: $(VENV)/.test
-	$(BIN)/pytest -m slow
+	$(BIN)/pytest -m "slow and not archive"
 
 # Against a real TAP server on the loopback (docs/archive-peer.md). Debian only; as root where its packages are missing.
 test-archive: $(VENV)/.test
 	$(BIN)/python tests/archive_peer/peer.py install
-	$(BIN)/pytest -m archive
+	$(BIN)/pytest -m "archive and not slow"
+
+# Deaths of the real server and of its client at random moments: half an hour and more.
+test-archive-slow: $(VENV)/.test
+	$(BIN)/python tests/archive_peer/peer.py install
+	$(BIN)/pytest -m "archive and slow"
 
 # Command output in README.md and docs/, after `make demo`: written anew, or only compared.
 docs: $(VENV)/.demo

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,6 +28,9 @@ from skysy.models import parameters
 from skysy.models.build import run_build
 from skysy.models.project import Project, load_project
 from skysy.store import Warehouse, create, open_warehouse
+
+# Started in the background of a shell, Ctrl-C is ignored, here and in every child; tests send it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # How long one example takes says more of the machine than of skysy.
 hypothesis.settings.register_profile("skysy", deadline=None)

@@ -273,6 +273,7 @@ def test_a_second_load_asks_nothing_and_an_offline_one_makes_the_same_again(undi
 
 
 @pytest.mark.archive
+@pytest.mark.slow
 def test_a_server_that_dies_within_a_load_costs_time_and_nothing_else(
     undisturbed: Undisturbed, real_archive: RealArchive, from_files: dict[str, str], tmp_path: Path
 ) -> None:
@@ -283,6 +284,7 @@ def test_a_server_that_dies_within_a_load_costs_time_and_nothing_else(
 
 
 @pytest.mark.archive
+@pytest.mark.slow
 def test_a_client_that_dies_goes_on_where_it_was(
     undisturbed: Undisturbed, real_archive: RealArchive, from_files: dict[str, str], tmp_path: Path
 ) -> None:

@@ -87,8 +87,10 @@ def test_rows_that_the_archive_itself_has_twice_are_kept_twice(tmp_path: Path, m
     with FaultyArchive(tables, simbad=little_simbad()) as archive:
         for client in a_user(archive, tmp_path, monkeypatch):
             client.load()
+            without_distance = GIANTS[-1][0]  # is not in the sample, so its detections are not asked for
             for table, rows in tables.items():
-                assert client.rows(f"SELECT count(*) AS n FROM {table}") == [{"n": len(rows)}], table
+                wanted = [row for row in rows if table != "dr2.photometry" or row["object_id"] != without_distance]
+                assert client.rows(f"SELECT count(*) AS n FROM {table}") == [{"n": len(wanted)}], table
             assert [query for query in archive.repeated() if "TAP_SCHEMA" not in query] == []
 
 
