@@ -37,6 +37,7 @@ def test_what_is_in_is_not_asked_for_again(client: Client) -> None:
     assert raw_hashes(client.settings, RAW) == before
 
 
+@pytest.mark.slow
 def test_a_warehouse_is_rebuilt_from_its_raw_answers_without_a_connection(client: Client) -> None:
     client.load()
     before = raw_hashes(client.settings, RAW)
@@ -51,6 +52,7 @@ def test_a_warehouse_is_rebuilt_from_its_raw_answers_without_a_connection(client
     assert raw_hashes(client.settings, RAW) == before
 
 
+@pytest.mark.slow
 def test_a_raw_answer_that_changed_is_not_loaded(client: Client) -> None:
     client.load("--route", "images")
     client.settings.database.unlink()
@@ -62,6 +64,7 @@ def test_a_raw_answer_that_changed_is_not_loaded(client: Client) -> None:
     shutil.rmtree(client.settings.warehouse / "raw")
 
 
+@pytest.mark.slow
 def test_an_object_that_was_asked_about_and_has_nothing_is_told_from_one_never_asked(client: Client) -> None:
     client.load()
     counts = {row["found"]: row["n"] for row in client.rows(COUNTS)}

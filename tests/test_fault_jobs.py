@@ -12,6 +12,7 @@ from faulty_archive.faults import ALWAYS
 from skysy.errors import QueryFailed
 
 __all__ = ["little", "user", "whole"]
+pytestmark = pytest.mark.slow
 
 SAMPLE = ("--route", "sample")
 PASSING: list[tuple[str, dict[str, Any]]] = [

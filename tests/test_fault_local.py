@@ -24,6 +24,7 @@ from skysy.errors import SkysyError, UsageError, WarehouseFull, WarehouseLocked
 from skysy.store import open_warehouse
 
 __all__ = ["little", "user", "whole"]
+pytestmark = pytest.mark.slow
 
 
 def child(client: Client, *words: str, command: str = "load") -> subprocess.Popen[str]:

@@ -15,6 +15,7 @@ from faulty_archive.faults import ALWAYS
 from skysy.errors import ContractError, Mismatch
 
 __all__ = ["little", "user", "whole"]
+pytestmark = pytest.mark.slow
 
 IMAGES = r"^SELECT x\.[^;]*FROM dr2\.images"
 MASTER = r"^SELECT m\."

@@ -18,6 +18,7 @@ from skysy.loaders.archive.asks import Ask, halved_keys, halves
 from skysy.errors import UsageError
 
 __all__ = ["little", "user", "whole"]
+pytestmark = pytest.mark.slow
 
 CONE = ("--service", "photometry=skymapper_cone")
 BEFORE = ("--route", "sample", "--route", "images", "--route", "distances")

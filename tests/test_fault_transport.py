@@ -16,6 +16,7 @@ from skysy.loaders.archive.wire import retry_after
 from skysy.errors import ArchiveRefused, ArchiveUnreachable
 
 __all__ = ["little", "user", "whole"]
+pytestmark = pytest.mark.slow
 
 
 ROWS = r"^SELECT x\.[^;]*FROM dr2\.images"

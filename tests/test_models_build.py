@@ -337,6 +337,7 @@ def killed_build(place: Settings, science: Path, setting: str, *, events: int = 
     return subprocess.run([sys.executable, "-c", code], check=False).returncode == -signal.SIGKILL
 
 
+@pytest.mark.slow
 def test_kill_9_at_any_moment_leaves_one_whole_build_and_the_next_one_heals(tmp_path: Path, science: Path) -> None:
     place = toy.toy_settings(tmp_path / "w")
     rows = toy.ROWS.replace("range(1000)", "range(60000)")

@@ -89,6 +89,7 @@ def test_every_archive_column_that_a_model_reads_is_in_the_contract(project: Pro
     assert set(project.archive_tables) <= {table.name for table in contract.tables}
 
 
+@pytest.mark.slow
 def test_every_output_column_leads_back_to_the_archive_or_counts_rows(project: Project) -> None:
     if project.release != "skymapper_dr2":
         pytest.skip("only this release has all the archive's tables")

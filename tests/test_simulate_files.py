@@ -187,6 +187,7 @@ def read_column(path: Path, column: str) -> list[Any]:
     return [row[0] for row in duckdb.execute(query).fetchall()]
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_number_of_objects(tmp_path: Path) -> None:
     def peak(objects: int) -> int:
         tracemalloc.start()

@@ -130,7 +130,10 @@ def test_a_file_of_duckdbs_newest_storage_opens_but_another_layout_does_not(tmp_
         assert house.value("SELECT storage_version FROM meta.warehouse") == "default"
     with duckdb.connect(str(place.database)) as con:
         con.execute("UPDATE meta.warehouse SET layout = 99")
-    with pytest.raises(WarehouseVersion, match=f"layout 99; this skysy reads layout {ledger.LAYOUT}"), open_warehouse(place):
+    with (
+        pytest.raises(WarehouseVersion, match=f"layout 99; this skysy reads layout {ledger.LAYOUT}"),
+        open_warehouse(place),
+    ):
         pass
 
 

@@ -15,7 +15,7 @@ from skysy.errors import NotFound, UsageError
 from skysy.models.lineage import cut_terms
 from skysy.models.project import load_project
 from skysy.store import open_warehouse
-from skysy.why import Story, tell
+from skysy.why import Story, find_object, tell
 
 NIGHT = 57000.5
 
@@ -127,8 +127,8 @@ def test_what_cannot_be_found_is_said_in_words(three_stars: Settings, target: st
     ],
 )
 def test_what_names_no_star_is_refused_in_words(three_stars: Settings, target: str, words: str) -> None:
-    with pytest.raises(UsageError, match=words):
-        story(three_stars, target)
+    with open_warehouse(three_stars) as warehouse, pytest.raises(UsageError, match=words):
+        find_object(warehouse, target, 5.0)
 
 
 def test_a_position_may_have_a_blank_for_its_comma_and_begin_with_a_minus(three_stars: Settings) -> None:
