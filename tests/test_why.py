@@ -3,34 +3,46 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
 
 import pytest
-from conftest import MakeArchive, detection, exposures, red_giant, together
+from conftest import DR2, ENGINES, detection, exposures, fill, red_giant, together
 from typer.testing import CliRunner
 
 from skysy.config import Settings
 from skysy.contract import load_contract
 from skysy.errors import NotFound, UsageError
-from skysy.models.lineage import cut_terms
-from skysy.models.project import load_project
-from skysy.store import open_warehouse
+from skysy.models.build import run_build
+from skysy.models.lineage import CutTerm, cut_terms
+from skysy.models.parameters import apply_built
+from skysy.models.project import Project, load_project
+from skysy.store import create, open_warehouse
 from skysy.why import Story, find_object, tell
 
 NIGHT = 57000.5
 
 
 def story(settings: Settings, target: str, radius_arcsec: float = 5.0) -> Story:
-    project = load_project("skymapper_dr2")
     with open_warehouse(settings) as warehouse:
-        for name, value in warehouse.rows("SELECT name, value FROM meta.parameter"):
-            warehouse.run(f"SET VARIABLE {name} = {value}")
-        terms = cut_terms(project, "int_selection__cuts")
-        return tell(warehouse, project, terms, load_contract("skymapper_dr2"), target, radius_arcsec)
+        apply_built(warehouse)
+        return tell(warehouse, science(), terms(), load_contract("skymapper_dr2"), target, radius_arcsec)
 
 
-@pytest.fixture
-def three_stars(make_archive: MakeArchive) -> Settings:
+@cache
+def science() -> Project:
+    """The science as it stands, read once."""
+    return load_project("skymapper_dr2")
+
+
+@cache
+def terms() -> list[CutTerm]:
+    """Its cuts."""
+    return cut_terms(science(), "int_selection__cuts")
+
+
+@pytest.fixture(scope="module")
+def three_stars(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """Star 1000 passes and flickers; 2000 lies beside RA 0 and has a near neighbour; 3000 has no AllWISE row."""
     images = exposures(20150101120000, "uvgruvizuv", NIGHT)
     mags = {
@@ -49,15 +61,19 @@ def three_stars(make_archive: MakeArchive) -> Settings:
         seen[band] = seen.get(band, 0) + 1
     rows.append(detection(1000, images[0], 15.1, 0.0033, used_in_clip=None))
     rows.append(detection(1000, images[1], -99.0, 0.0033))
-    return make_archive(
-        together(
-            red_giant(1000),
-            red_giant(2000, raj2000=359.9999, dej2000=-10.0, prox=3.25),
-            red_giant(3000, no=("ext.allwise",), raj2000=10.0),
-            {"dr2.images": images, "dr2.photometry": rows},
-            {"known.objects": [{"object_id": 2000, "name": "V* Test", "object_type": "Sy*", "source": "test"}]},
-        )
+    tables = together(
+        red_giant(1000),
+        red_giant(2000, raj2000=359.9999, dej2000=-10.0, prox=3.25),
+        red_giant(3000, no=("ext.allwise",), raj2000=10.0),
+        {"dr2.images": images, "dr2.photometry": rows},
+        {"known.objects": [{"object_id": 2000, "name": "V* Test", "object_type": "Sy*", "source": "test"}]},
     )
+    where = Settings(tmp_path_factory.mktemp("why") / "warehouse", "1GB", 2)
+    create(where)
+    with open_warehouse(where, write=True) as warehouse:
+        fill(warehouse, DR2, tables)
+        run_build(warehouse, science(), engines=ENGINES)
+    return where
 
 
 def test_each_cut_is_told_with_value_limit_unit_and_verdict(three_stars: Settings) -> None:
