@@ -132,13 +132,18 @@ class Client:
 @pytest.fixture
 def client(served: FaultyArchive, tmp_path: Path) -> Iterator[Client]:
     """A Client with an empty warehouse; the archive forgets its log and its faults before and after."""
-    served.heal()
-    served.forget()
-    made = Client(tmp_path, served)
+    yield from _alone(served, tmp_path)
+
+
+def _alone(archive: FaultyArchive, directory: Path) -> Iterator[Client]:
+    """The archive's only user, before and after whom it is healthy and remembers nothing."""
+    archive.heal()
+    archive.forget()
+    made = Client(directory, archive)
     made.configure()
     yield made
-    served.heal()
-    served.forget()
+    archive.heal()
+    archive.forget()
 
 
 TABLES = {
@@ -194,13 +199,7 @@ def a_user(archive: FaultyArchive, directory: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(wire, "_FIRST_WAIT_S", 0.02)
     monkeypatch.setattr(wire, "_HOSTS", {})
     monkeypatch.setattr(uws, "_FIRST_POLL_S", 0.01)
-    archive.heal()
-    archive.forget()
-    made = Client(directory, archive)
-    made.configure()
-    yield made
-    archive.heal()
-    archive.forget()
+    yield from _alone(archive, directory)
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from skysy.loaders.archive.tap import plain_words
 from skysy.loaders.archive.upload import Positions, positions_table
+from skysy.loaders.archive.uws import plain_words
 from skysy.loaders.archive.wire import Reply, Wire
 
 from skysy.errors import QueryFailed

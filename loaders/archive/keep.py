@@ -9,7 +9,6 @@ The notes make raw/ whole by itself: a warehouse can be rebuilt from it without 
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -20,6 +19,7 @@ from skysy.loaders.archive.asks import Ask
 from skysy.loaders.files import sha256_of
 
 from skysy.errors import FileDamaged
+from skysy.formats.whole import sync_directory, whole_file
 
 _SUFFIX = {"votable": "vot", "csv": "csv"}
 _BODY = re.compile(r"[0-9a-f]{64}\.(vot|csv)")
@@ -56,8 +56,9 @@ class Keep:
         path = self.path(sha256, form)
         note = {"release": release, "plan": plan, "form": form, "sha256": sha256, "ask": asdict(ask)}
         part.replace(path)
-        _write(self._note(ask.chunk_id), json.dumps(note))
-        _sync(self.directory)
+        with whole_file(self._note(ask.chunk_id)) as out:
+            out.write(json.dumps(note).encode())
+        sync_directory(self.directory)
         return path
 
     def whole(self, sha256: str | None, form: str) -> bool:
@@ -111,21 +112,3 @@ def _told(path: Path) -> dict[str, Any]:
             "Take it away: without --offline its part is asked for again.",
         ) from error
     return told
-
-
-def _write(path: Path, text: str) -> None:
-    part = path.with_suffix(".part")
-    with part.open("w", encoding="utf-8") as target:
-        target.write(text)
-        target.flush()
-        os.fsync(target.fileno())
-    part.replace(path)
-    _sync(path.parent)
-
-
-def _sync(directory: Path) -> None:
-    handle = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

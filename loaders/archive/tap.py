@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-from skysy.loaders.archive.uws import too_long
+from skysy.loaders.archive.uws import plain_words, too_long
 from skysy.loaders.archive.wire import Reply, Wire
 from skysy.loaders.votable import open_votable
 
@@ -176,11 +176,6 @@ def parameters(
 def quoted(name: str) -> str:
     """A column's name as ADQL takes it: in quotes where it is a reserved word or no plain name."""
     return name if re.fullmatch(r"[A-Za-z]\w*", name) and name.lower() not in _RESERVED else f'"{name}"'
-
-
-def plain_words(text: str) -> str:
-    """What a page or an error document says, without its markup."""
-    return " ".join(re.sub(r"<[^>]*>", " ", text).split())[:400]
 
 
 def _limit(root: ET.Element, what: str, which: str, unit: str) -> int | None:

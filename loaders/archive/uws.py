@@ -130,7 +130,7 @@ class Jobs:
     def _run(self, job: Job) -> None:
         reply = self._wire.post(f"{job.url}/phase", {"PHASE": "RUN"}, repeatable=True)
         if reply.status >= 400 and self.look(job.url).phase == job.phase:
-            words = _words(reply.text) or f"HTTP {reply.status}"
+            words = plain_words(reply.text) or f"HTTP {reply.status}"
             raise QueryFailed(f"{self._wire.service.title} does not run the job {job.url}: {words}")
 
     def fetch(self, job: Job, to: Path) -> Reply:
@@ -151,14 +151,14 @@ class Jobs:
         location = reply.headers.get("Location", "")
         if reply.status in (301, 302, 303) and location:
             return urljoin(reply.url, location)
-        words = _words(reply.text) or f"HTTP {reply.status}"
+        words = plain_words(reply.text) or f"HTTP {reply.status}"
         raise QueryFailed(f"{self._wire.service.title} takes no job: {words}.")
 
     def _failed(self, job: Job) -> ArchiveError:
         words = job.message
         if not words and job.phase == "ERROR":
             reply = self._wire.get(f"{job.url}/error")
-            words = _words(reply.text) if reply.status == 200 else ""
+            words = plain_words(reply.text) if reply.status == 200 else ""
         text = f"{self._wire.service.title}: the job {job.url} ended as {job.phase}: {(words or 'no reason given').rstrip('.')}."
         if _TOO_LONG.search(words) or job.phase == "ABORTED":
             return TooMuch(text)
@@ -190,8 +190,8 @@ def _job(url: str, reply: Reply) -> Job:
     return Job(url, phase or "UNKNOWN", texts.get("message", ""), result, texts.get("runId", ""))
 
 
-def _words(text: str) -> str:
-    """What a service's error document says, without its markup."""
+def plain_words(text: str) -> str:
+    """What a page or an error document says, without its markup."""
     return " ".join(re.sub(r"<[^>]*>", " ", text).split())[:400]
 
 

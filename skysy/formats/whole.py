@@ -29,7 +29,7 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
-    _sync_directory(path.parent)
+    sync_directory(path.parent)
 
 
 def _sweep(path: Path, host: str) -> None:
@@ -51,7 +51,7 @@ def _lives(process: int) -> bool:
     return True
 
 
-def _sync_directory(directory: Path) -> None:
+def sync_directory(directory: Path) -> None:
     """Make the new name itself last through a power cut."""
     handle = os.open(directory, os.O_RDONLY)
     try:
