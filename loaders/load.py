@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -93,6 +93,7 @@ def load_directory(
     """
     contract = load_contract(release)
     found = discover(directory, contract)
+    _refuse_beside_answers(warehouse, contract, found.files)
     arguments = {"release": release, "from": str(directory), "replace": replace}
     with _engine(warehouse, "The load"):
         raw.prepare(warehouse, contract)
@@ -111,6 +112,21 @@ def load_directory(
             raise
         ledger.end_run(warehouse.con, run_id, "done")
     return LoadSummary(release, tuple(results), found.ignored)
+
+
+def _refuse_beside_answers(warehouse: Warehouse, contract: Contract, files: Sequence[ArchiveFile]) -> None:
+    """Raise LoadError where a table of the files holds rows that an archive was asked for: they would be there twice."""
+    found = warehouse.rows(
+        "SELECT table_name, service FROM meta.chunk WHERE release = ? AND service <> 'file' AND state = 'loaded' "
+        "AND received_rows > 0 AND list_contains(?, table_name) ORDER BY chunk_id LIMIT 1",
+        [contract.release, [file.table.name for file in files]],
+    )
+    if found:
+        table, service = found[0]
+        raise LoadError(
+            f"{table} holds rows that {service} was asked for; those of the files would be there beside them.",
+            "Nothing was changed. Take its files out of the directory, or load into another warehouse with --warehouse DIR.",
+        )
 
 
 def _load_file(

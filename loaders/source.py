@@ -22,7 +22,7 @@ ARROW_ROWS = "_arrow_rows"
 
 @dataclass(frozen=True)
 class Received:
-    """A column as a file sends it: its name there, what kind of value it holds, and its unit where the file tells it.
+    """A column as a file sends it: its name there, what kind of value it holds, its unit and UCD where the file tells them.
 
     `label` is its name in the relation, where that is another: two columns of a file may have one name.
     """
@@ -31,6 +31,7 @@ class Received:
     kind: Kind
     unit: str | None = None
     label: str = ""
+    ucd: str | None = None
 
     @property
     def sql(self) -> str:

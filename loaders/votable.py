@@ -42,11 +42,11 @@ def open_votable(path: Path) -> Source:
             [(label, field.arrow_type) for label, field in zip(labels(f.name for f in fields), fields, strict=True)]
         )
         columns = [
-            Received(field.name, kind_of(field.arrow_type), field.unit, label)
+            Received(field.name, kind_of(field.arrow_type), field.unit, label, field.ucd)
             for field, label in zip(fields, schema.names, strict=True)
         ]
         columns += [
-            Received(field.name, "bit" if field.is_bit else "other", field.unit)
+            Received(field.name, "bit" if field.is_bit else "other", field.unit, ucd=field.ucd)
             for field in stream.fields
             if not field.is_kept
         ]

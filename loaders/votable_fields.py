@@ -39,6 +39,7 @@ class Field:
     datatype: str
     length: int | None
     unit: str | None
+    ucd: str | None = None
     is_array: bool = False
     is_misspelt: bool = False
     null: int | float | None = None
@@ -190,9 +191,8 @@ def make_field(attributes: dict[str, str]) -> Field:
     length = _length(name, size)
     is_text = datatype in ("char", "unicodeChar")
     is_array = "x" in size or (not is_text and length != 1) or datatype in ("bit", "floatComplex", "doubleComplex")
-    return Field(
-        name, datatype, length, attributes.get("unit", "").strip() or None, is_array, sent.lower() in _MISSPELT
-    )
+    unit, ucd = (attributes.get(one, "").strip() or None for one in ("unit", "ucd"))
+    return Field(name, datatype, length, unit, ucd, is_array, sent.lower() in _MISSPELT)
 
 
 def _length(name: str, size: str) -> int | None:

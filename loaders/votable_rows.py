@@ -14,7 +14,7 @@ from skysy.loaders import votable_plain
 from skysy.loaders.votable_fields import Field
 
 _BATCH = 65_536
-_BYTES = 8 << 20
+_BYTES = 4 << 20
 _FEW = 64
 
 

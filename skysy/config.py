@@ -34,9 +34,14 @@ class Settings:
 def settings(warehouse: Path | None = None, memory_limit: str | None = None, threads: int | None = None) -> Settings:
     """Settings from arguments, else SKYSY_WAREHOUSE, SKYSY_MEMORY_LIMIT, SKYSY_THREADS, else defaults.
 
-    Raises UsageError for a memory limit or thread count that DuckDB would refuse.
+    Raises UsageError for a directory, memory limit or thread count that DuckDB would refuse.
     """
     directory = warehouse or Path(os.environ.get("SKYSY_WAREHOUSE") or "warehouse")
+    if "?" in str(directory.absolute()):
+        raise UsageError(
+            f"DuckDB cannot keep its write-ahead log beside a path with a question mark: {directory.absolute()}.",
+            "Nothing was written. Name another directory with --warehouse DIR.",
+        )
     limit = memory_limit or os.environ.get("SKYSY_MEMORY_LIMIT") or "4GB"
     if not _SIZE.match(limit):
         raise UsageError(f"A memory limit of {limit!r} is not a size.", "Write it as 600MB or 4GB.")

@@ -21,6 +21,7 @@
     │   ├── ArchiveRefused                       the service says no: banned, too large, not allowed
     │   ├── QueryFailed                          the service could not run the query
     │   ├── TooMuch                              more rows than it gives at once: ask in smaller pieces
+    │   ├── AnswerDamaged                        what came is cut, garbled or an error page, each time it was asked for
     │   └── Mismatch                             rows came that were not counted, or fewer than were
     ├── ModelError                 exit code 5
     │   ├── SqlError                             a model does not parse or does not run
@@ -133,6 +134,10 @@ class QueryFailed(ArchiveError):
 
 class TooMuch(ArchiveError):
     """The answer would be larger, or take longer, than the service allows."""
+
+
+class AnswerDamaged(ArchiveError):
+    """What a service sent is cut, garbled or no table, each time that it was asked for."""
 
 
 class Mismatch(ArchiveError):

@@ -226,6 +226,11 @@ def explain(error: duckdb.Error, settings: Settings) -> WarehouseError:
             f"The warehouse {settings.database} is in use by {holder}.",
             "Nothing was changed. Close that program (a DuckDB shell, another skysy) and run the command again.",
         )
+    if "different configuration" in text:
+        return WarehouseLocked(
+            f"This Python process has {settings.database} open already, with other settings.",
+            "Nothing was changed. Close that connection first, or open both with the same memory limit and threads.",
+        )
     if "version number" in text or "serialization version" in text.lower():
         return WarehouseVersion(
             f"The warehouse {settings.database} was written by another version of DuckDB than {duckdb.__version__}.",

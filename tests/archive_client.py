@@ -101,7 +101,7 @@ class Client:
         """A command that must end with an error in words, of that exit code; the error."""
         result = self.run(command, *words)
         assert isinstance(result.exception, SkysyError), (result.output, result.exception)
-        assert result.exception.exit_code in ((4, 7) if code is None else (code,)), result.exception
+        assert result.exception.exit_code == (7 if code is None else code), result.exception
         for leak in ("answer.vot", ".vot", "Traceback"):
             assert leak not in result.exception.message
         return result.exception

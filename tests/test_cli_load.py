@@ -11,6 +11,7 @@ from typer.testing import CliRunner, Result
 
 from skysy.cli.commands import app
 from skysy.errors import ContractError, LoadError, SourceChanged, UsageError
+from skysy.store import open_warehouse
 
 pytest_plugins = ("load_fixtures",)
 
@@ -49,6 +50,29 @@ def test_a_second_load_says_that_nothing_changed_and_changes_nothing(filled: Ben
     assert result.exit_code == 0
     lines = [" ".join(line.split()) for line in result.stdout.splitlines()]
     assert lines[:2] == ["dr2.photometry 2 unchanged", "known.objects 1 unchanged"]
+    assert filled.hashes() == before
+
+
+def test_what_of_a_file_was_left_out_or_looks_cut_is_told(bench: Bench) -> None:
+    path = bench.write("known.objects.csv", KNOWN, "csv", [row_of(KNOWN)])
+    head, row = path.read_text().splitlines()
+    path.write_text(f"{head},colour of the door\n{row},red")
+    told = [" ".join(line.split()) for line in run(bench).stdout.splitlines()]
+    assert told[1:] == [
+        "note: known.objects.csv: columns that the contract does not have are left out: colour of the door",
+        "note: known.objects.csv: its last line has no end; if it was cut there, get it again",
+    ]
+
+
+def test_files_are_not_loaded_beside_rows_that_an_archive_was_asked_for(filled: Bench) -> None:
+    run(filled)
+    with open_warehouse(filled.settings, write=True) as house:
+        house.run(f"UPDATE meta.chunk SET service = 'skymapper' WHERE table_name = '{PHOTOMETRY}'")
+    before = filled.hashes()
+    filled.write("dr2.photometry.3.csv", PHOTOMETRY, "csv", [row_of(PHOTOMETRY, image_id=9)])
+    result = run(filled)
+    assert isinstance(result.exception, LoadError)
+    assert "dr2.photometry holds rows that skymapper was asked for" in result.exception.message
     assert filled.hashes() == before
 
 

@@ -145,6 +145,22 @@ def test_every_captured_reply_is_read_as_astropy_reads_it_or_refused_for_a_reaso
 
 
 @needs_data
+def test_ucds_of_captured_replies_are_kept_as_astropy_gives_them() -> None:
+    compared = 0
+    for path in replies():
+        try:
+            with open_votable(path) as source, warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                theirs = parse(str(path)).get_first_table()
+                ours = [(one.name, one.ucd) for one in source.columns]
+        except Exception:  # one of the two cannot read it, which another test looks at
+            continue
+        assert sorted(ours, key=str) == sorted(((one.name, one.ucd or None) for one in theirs.fields), key=str), path
+        compared += sum(ucd is not None for _, ucd in ours)
+    assert compared > 300
+
+
+@needs_data
 def test_replies_that_say_error_or_overflow_are_refused_with_the_archives_words() -> None:
     found = {path.name: path for path in replies()}
     for name in FAILED_OR_CUT:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
@@ -71,6 +72,19 @@ def test_a_warehouse_that_another_process_writes_is_locked_and_the_process_is_na
 def test_two_readers_may_open_it_together(place: Settings) -> None:
     with open_warehouse(place) as one, open_warehouse(place) as two:
         assert one.value("SELECT 1") == two.value("SELECT 1") == 1
+
+
+def test_two_bounds_in_one_process_are_refused_in_words(place: Settings) -> None:
+    other = replace(place, memory_limit="321MB")
+    told = pytest.raises(WarehouseLocked, match="open already, with other settings")
+    with open_warehouse(place), told, open_warehouse(other):
+        pass
+
+
+def test_a_path_with_a_question_mark_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="question mark"):
+        settings(tmp_path / "why?" / "warehouse")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_missing_warehouse_is_told_with_the_command_that_makes_one(tmp_path: Path) -> None:

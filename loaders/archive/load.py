@@ -138,7 +138,7 @@ def _each(
                 if name not in request.routes:
                     continue
                 service = request.services.route(release, name)
-                wire = Wire(service)
+                wire = Wire(service, scratch=keep.directory)
                 _refuse_files(warehouse, release, name)
                 route = open_route(name, request.contract, service, request.limits, wire, objects.positions(name))
                 tallies.append(do(book, route, wire, keep))

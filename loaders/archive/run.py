@@ -20,16 +20,19 @@ from skysy.loaders.archive.uws import Jobs, StillRunning, too_long
 from skysy.loaders.archive.wire import Wire
 
 from skysy.errors import (
+    AnswerDamaged,
     ArchiveRefused,
     ArchiveUnreachable,
     ContractError,
     ErrorAnswer,
+    FileDamaged,
     LoadError,
     Mismatch,
     Overflowed,
     QueryFailed,
     SkysyError,
     TooMuch,
+    ValueDamaged,
     WarehouseError,
 )
 
@@ -307,11 +310,11 @@ def _name(ask: Ask) -> str:
 
 def _named(ask: Ask, error: SkysyError) -> SkysyError:
     """The error with the service and the part that it is about."""
-    if _name(ask) not in error.message:
-        told = type(error)(f"{_name(ask)}: {error.message}", error.remedy)
-        told.__cause__ = error
-        return told
-    return error
+    kind = AnswerDamaged if isinstance(error, FileDamaged | ValueDamaged) else type(error)
+    words = error.message if _name(ask) in error.message else f"{_name(ask)}: {error.message}"
+    told = kind(words, error.remedy)
+    told.__cause__ = error
+    return told
 
 
 def _summed(failed: Sequence[tuple[Ask, SkysyError]]) -> SkysyError:

@@ -71,8 +71,8 @@ class Tap:
 
     def rows(self, query: str, upload: bytes | None = None, most: int = 100_000) -> list[dict[str, Any]]:
         """The rows of a small query by lower-case name; raises an ArchiveError for what is no whole answer."""
-        with tempfile.TemporaryDirectory(prefix="skysy-") as directory:
-            path = Path(directory) / "answer.vot"
+        with tempfile.NamedTemporaryFile(prefix="answer-", suffix=".part", dir=self.wire.scratch) as held:
+            path = Path(held.name)
             self.sync(query, path, most=most, upload=upload)
             failures: list[SkysyError] = []
             try:

@@ -90,10 +90,11 @@ def host_of(service: Service) -> Host:
 
 
 class Wire:
-    """Requests to one service; share it between threads. `stop` ends every wait."""
+    """Requests to one service; share it between threads. `stop` ends every wait; small answers lie in `scratch` for a moment."""
 
-    def __init__(self, service: Service, stop: threading.Event | None = None) -> None:
+    def __init__(self, service: Service, stop: threading.Event | None = None, scratch: Path | None = None) -> None:
         self.service = service
+        self.scratch = scratch
         self.stop = stop or threading.Event()
         self._host = host_of(service)
         self._local = threading.local()

@@ -155,5 +155,18 @@ def _print(summary: LoadSummary) -> None:
         told = ", ".join(f"{n} {outcome}" for outcome, n in sorted(outcomes.items()))
         rows = sum(one.rows for one in parts)
         typer.echo(f"{table:<38}  {f'{rows:,} rows' if rows else '':>17}  {told}")
+    for one in summary.files:
+        for words in _notes(one):
+            typer.echo(f"note: {one.source}: {words}")
     if summary.ignored:
         typer.echo(f"left alone: {', '.join(summary.ignored)}")
+
+
+def _notes(done: LoadedFile) -> Iterator[str]:
+    """What is worth knowing of a file that was taken."""
+    if ignored := done.notes.get("ignored_columns"):
+        yield f"columns that the contract does not have are left out: {', '.join(ignored)}"
+    if "unfinished_last_line" in done.notes:
+        yield "its last line has no end; if it was cut there, get it again"
+    if tables := done.notes.get("tables_passed_over"):
+        yield f"tables passed over: {tables}"
