@@ -241,7 +241,7 @@ def request_of(
     for name in routes or ():
         if name not in ROUTES:
             raise UsageError(f"There is no route {name!r}.", did_you_mean(name, ROUTES))
-    project = load_project(release, settings=list(settings or ()))
+    project = load_project(release, settings=list(settings or ()), only=("sample", "stg_survey__master"))
     known = load_services(config, _chosen(services))
     known.route(release, ROUTES[0])
     limits = {one.name: one.value_sql for one in project.parameters.values()}

@@ -30,7 +30,7 @@ _PANELS = {
 app = typer.Typer(
     name="skysy",
     no_args_is_help=True,
-    rich_markup_mode="rich",
+    rich_markup_mode=None,
     pretty_exceptions_enable=False,
     help="From sky archives to a ranked, explained list of accreting symbiotic-star candidates, "
     "in one local DuckDB warehouse.",

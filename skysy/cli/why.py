@@ -45,7 +45,7 @@ def why(
 
     with open_warehouse(settings(warehouse, memory_limit, threads)) as house:
         release = built_release(house)
-        project = load_project(release)
+        project = load_project(release, only=("int_selection__cuts", "measurement_flow"))
         apply_built(house)
         terms = cut_terms(project, "int_selection__cuts")
         story = tell(house, project, terms, load_contract(release), target, radius)

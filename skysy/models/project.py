@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from importlib.resources import files
@@ -45,8 +45,12 @@ def load_project(
     *,
     parameters_file: Path | None = None,
     settings: Iterable[str] = (),
+    only: Collection[str] = (),
 ) -> Project:
     """Read sql/ for a release; `settings` are `name=value` words that override every file.
+
+    With `only` the project is these models and what they read, without audits: a question about one star need not wait
+    until all the SQL is parsed.
 
     Raises NotFound for an unknown release or parameter, SqlError for SQL that does not parse, ModelError for
     a header that is not true, an input that does not exist, a cycle or two models of one name, UsageError for
@@ -57,21 +61,34 @@ def load_project(
     if not staging.is_dir():
         known = sorted(entry.name for entry in (root / STAGING).glob("*") if entry.is_dir())
         raise NotFound(f"There is no release {release!r}.", did_you_mean(release, known))
-    models = [
-        read_model(path)
+    paths = [
+        path
         for directory in (staging, root / "20_intermediate", root / "30_marts")
         for path in sorted(directory.glob("*.sql"))
         if path.name != PARAMETER_FILE
     ]
-    audits = [
-        read_audit(path)
-        for directory in (root / "audits", root / "audits" / release)
-        for path in sorted(directory.glob("*.sql"))
-    ]
+    models = _with_inputs(paths, only) if only else [read_model(path) for path in paths]
+    directories = () if only else (root / "audits", root / "audits" / release)
+    audits = [read_audit(path) for directory in directories for path in sorted(directory.glob("*.sql"))]
     parameters = _parameters(root, staging, parameters_file, settings)
     ordered = _ordered(models)
     _check(ordered, audits, parameters)
     return Project(release, tuple(ordered), tuple(audits), parameters)
+
+
+def _with_inputs(paths: Sequence[Path], names: Iterable[str]) -> list[Model]:
+    """The models of these names and all that they read, in the order of their files."""
+    files_of = {path.stem: path for path in paths}
+    found: dict[str, Model] = {}
+    waiting = list(names)
+    while waiting:
+        name = waiting.pop()
+        if name not in files_of:
+            raise NotFound(f"There is no model {name}.", did_you_mean(name, files_of))
+        if name not in found:
+            found[name] = read_model(files_of[name])
+            waiting += found[name].model_inputs
+    return [found[name] for name in files_of if name in found]
 
 
 def _parameters(
