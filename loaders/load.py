@@ -147,9 +147,10 @@ def _load_file(
         )
     _refuse_copy(warehouse, contract, file, sha256)
     known = known or _same_part(warehouse, contract, file, replace=replace)
-    with _reading(file), _engine(warehouse, file.name), _open(file) as source:
-        selection = select_columns(file.name, file.table, source)
-        with warehouse.transaction():
+
+    def commit() -> tuple[int, dict[str, Any]]:
+        with _open(file) as source, warehouse.transaction():
+            selection = select_columns(file.name, file.table, source)
             if known is not None:
                 ledger.drop_chunk(warehouse.con, known[0], file.table.name)
             chunk_id = ledger.next_chunk_id(warehouse.con)
@@ -173,6 +174,10 @@ def _load_file(
                 raise FileDamaged(
                     f"{file.name} was changed while it was read.", f"{KEPT} Wait until whatever writes it is done."
                 )
+        return rows, notes
+
+    with _reading(file), _engine(warehouse, file.name):
+        rows, notes = warehouse.sparingly(commit)
     outcome = "replaced" if known is not None else "loaded"
     seconds = time.perf_counter() - started
     return LoadedFile(file.table.name, file.name, file.format, outcome, rows, size, seconds, notes)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from skysy.errors import UsageError
 
-_SIZE = re.compile(r"^\d+(\.\d+)?\s*(KB|MB|GB|TB|KiB|MiB|GiB|TiB)$", re.IGNORECASE)
+_SIZE = re.compile(r"^(\d+(?:\.\d+)?)\s*([KMGT])(i?)B$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,14 @@ class Settings:
     warehouse: Path
     memory_limit: str
     threads: int
+
+    @property
+    def memory_bytes(self) -> float:
+        """The memory limit as a number, units as DuckDB takes them."""
+        found = _SIZE.match(self.memory_limit)
+        if found is None:
+            raise ValueError(f"a memory limit of {self.memory_limit!r}")
+        return float(found[1]) * (1024.0 if found[3] else 1000.0) ** ("KMGT".index(found[2].upper()) + 1)
 
     @property
     def database(self) -> Path:

@@ -260,6 +260,46 @@ def test_bounds_are_set_and_extensions_are_never_fetched(tmp_path: Path) -> None
     assert found["autoinstall_known_extensions"] == found["autoload_known_extensions"] == "false"
 
 
+@pytest.mark.parametrize("limit", ["600MB", "1.5gib", "4 GB", "100000KiB"])
+def test_work_is_done_sparingly_and_the_limit_is_back_after_it(tmp_path: Path, limit: str) -> None:
+    with open_warehouse(settings(tmp_path, limit, 2), write=True, make=True) as house:
+        query = "SELECT current_setting('memory_limit')"
+        usual = house.value(query)
+
+        def fail() -> None:
+            with house.transaction():
+                assert house.value(query) == "91.5 MiB"
+                house.value("SELECT error('some trouble')")
+
+        assert house.sparingly(lambda: house.value(query)) == "91.5 MiB"
+        assert house.value(query) == usual
+        with pytest.raises(duckdb.Error, match="some trouble"):
+            house.sparingly(fail)
+        assert house.value(query) == usual
+
+
+def test_work_that_is_done_sparingly_never_has_more_than_was_allowed(tmp_path: Path) -> None:
+    with open_warehouse(settings(tmp_path, "90MB", 2), write=True, make=True) as house:
+        assert house.sparingly(lambda: house.value("SELECT current_setting('memory_limit')")) == "85.8 MiB"
+
+
+def test_work_that_needs_more_than_little_is_done_again_with_all_that_is_allowed(tmp_path: Path) -> None:
+    tries = []
+
+    with open_warehouse(settings(tmp_path, "1GB", 1), write=True, make=True) as house:
+
+        def work() -> int:
+            tries.append(house.value("SELECT current_setting('memory_limit')"))
+            with house.transaction():
+                house.run("CREATE TABLE kept AS SELECT 1 AS n")
+                return int(house.value("SELECT length(string_agg(repeat('x', 1000), '')) FROM range(50_000)"))
+
+        assert house.sparingly(work) == 50_000_000
+        assert tries == ["61.0 MiB", "953.6 MiB"]
+        assert house.rows("SELECT n FROM kept") == [(1,)]
+        assert house.value("SELECT current_setting('memory_limit')") == "953.6 MiB"
+
+
 def test_bounds_come_from_arguments_then_environment_then_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SKYSY_MEMORY_LIMIT", "700MB")
     monkeypatch.setenv("SKYSY_THREADS", "3")
