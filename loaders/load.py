@@ -93,10 +93,10 @@ def load_directory(
     """
     contract = load_contract(release)
     found = discover(directory, contract)
-    _refuse_beside_answers(warehouse, contract, found.files)
     arguments = {"release": release, "from": str(directory), "replace": replace}
     with _engine(warehouse, "The load"):
         raw.prepare(warehouse, contract)
+        _refuse_beside_answers(warehouse, contract, found.files)
         run_id = ledger.begin_run(warehouse.con, "load", arguments, __version__)
         results = []
         try:

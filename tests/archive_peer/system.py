@@ -33,6 +33,22 @@ _OLD_OPERATOR = re.compile(r"CREATE OPERATOR @ \(.*?\);", re.DOTALL)
 _HINT = re.compile(r"^\s*(?:COMMUTATOR|NEGATOR)\s*=[^\n]*\n", re.MULTILINE)
 
 
+# Runs a program and takes in all that it leaves behind. DaCHS holds a job for running while /proc has its process; jobs of a
+# killed server that end under a PID 1 which reaps nothing would keep their places in the queue for ever.
+_REAPER = """
+import ctypes, os, subprocess, sys
+PR_SET_CHILD_SUBREAPER = 36
+ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+with open(int(sys.argv[1]), "w") as told:
+    print(subprocess.Popen(sys.argv[2:]).pid, file=told)
+while True:
+    try:
+        os.wait()
+    except ChildProcessError:
+        break
+"""
+
+
 class PeerError(Exception):
     """The peer cannot be installed, started or reached; the message says why and what to do."""
 
@@ -192,14 +208,20 @@ class Runner:
 
     def spawn(self, words: Sequence[str | Path], log: Path) -> int:
         """The pid of a program that runs on by itself."""
-        command = [str(word) for word in words]
+        reader, writer = os.pipe()
+        command = [PYTHON, "-c", _REAPER, str(writer), *(str(word) for word in words)]
         with log.open("ab") as out:
             child: subprocess.Popen[bytes] = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
-                start_new_session=True, cwd=self.directory, env=self._environment(command[0]), **self._identity(),
+                command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, pass_fds=(writer,),
+                start_new_session=True, cwd=self.directory, env=self._environment(DACHS), **self._identity(),
             )  # fmt: skip
+        os.close(writer)
         _CHILDREN[child.pid] = child
-        return child.pid
+        with os.fdopen(reader) as told:
+            pid = told.read().strip()
+        if not pid:
+            raise PeerError(f"{words[0]} could not be started; see {log}.")
+        return int(pid)
 
     def _identity(self) -> dict[str, Any]:
         if self.account.uid is None:
