@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
 import time
 from collections import Counter
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +24,7 @@ from faulty_archive.faults import ALWAYS
 from skysy.loaders.archive import fetch, keep
 from skysy.loaders.archive.wire import disk_trouble
 
+from skysy import ledger
 from skysy.errors import SkysyError, UsageError, WarehouseFull, WarehouseLocked
 from skysy.store import open_warehouse
 
@@ -199,6 +204,41 @@ def test_two_loads_at_once_are_one_load_and_a_sentence(user: Client) -> None:
             assert str(holder.pid) in error.message
     finally:
         holder.communicate("")
+
+
+def test_a_clock_that_goes_back_changes_nothing_but_times(
+    user: Client, whole: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times = count()
+    monkeypatch.setattr(ledger, "now", lambda: datetime(2026, 1, 1, tzinfo=UTC) - timedelta(hours=next(times)))
+    user.load("--route", "sample")
+    user.load()
+    assert user.hashes(*TABLES) == whole
+    assert user.load().stdout.count("nothing new at") == len(TABLES)
+    user.settings.database.unlink()
+    user.load("--offline")
+    assert user.hashes(*TABLES) == whole
+
+
+def test_the_bar_of_a_terminal_tells_rows_rate_and_time_left(user: Client) -> None:
+    shown, terminal = os.openpty()
+    words = ["load", *RELEASE, "--route", "sample", "--warehouse", str(user.settings.warehouse)]
+    words += ["--config", str(user.directory / "skysy.toml")]
+    plain = os.environ | {"TERM": "xterm", "COLUMNS": "120", "NO_COLOR": "1"}
+    with subprocess.Popen(
+        [sys.executable, "-m", "skysy", *words], stdout=terminal, stderr=terminal, stdin=terminal, env=plain
+    ) as process:
+        os.close(terminal)
+        told = b""
+        with suppress(OSError):  # the terminal is gone when the load has ended
+            while block := os.read(shown, 1 << 16):
+                told += block
+    os.close(shown)
+    assert process.returncode == 0, told
+    rows = sum(int(row["n"]) for row in user.rows("SELECT received_rows AS n FROM meta.chunk WHERE state = 'loaded'"))
+    assert f"{rows}/{rows} rows".encode() in told
+    assert re.search(rb"rows [\d,]+/s", told)
+    assert re.search(rb"\d:\d\d:\d\d", told)
 
 
 # commands

@@ -273,27 +273,27 @@ def _interrupted(command: str) -> Iterator[None]:
 
 @contextmanager
 def _progress(quiet: bool) -> Iterator[Progress | None]:
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
 
     if quiet or not interactive():
         yield None
         return
     columns = (
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("rows {task.speed:,.0f}/s"),
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("rows {task.fields[speed]}"),
         TimeElapsedColumn(), TimeRemainingColumn(),
     )  # fmt: skip
     with Bar(*columns) as bar:
-        tasks: dict[str, int] = {}
+        tasks: dict[str, TaskID] = {}
 
         def tell(tally: Tally) -> None:
             if tally.route not in tasks:
-                tasks[tally.route] = bar.add_task(tally.route, total=None)
-            bar.update(
-                tasks[tally.route],  # type: ignore[arg-type]
-                completed=sum(tally.got.values()),
-                total=sum(tally.asked.values()),
-            )
+                tasks[tally.route] = bar.add_task(tally.route, total=None, speed="")
+            task = tasks[tally.route]
+            got = sum(tally.got.values())
+            elapsed = bar.tasks[bar.task_ids.index(task)].elapsed
+            speed = f"{got / elapsed:,.0f}/s" if elapsed else ""
+            bar.update(task, completed=got, total=sum(tally.asked.values()), speed=speed)
 
         yield tell
 
