@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -89,6 +90,36 @@ def skysy(*words: object) -> str:
     if done.returncode:
         raise SystemExit(f"{' '.join(command)}\n{done.stdout}{done.stderr}")
     return done.stdout
+
+
+_MEASURED = """
+import os, sys, time
+from skysy.cli.commands import app
+started = time.perf_counter()
+app(sys.argv[1:], standalone_mode=False)
+took, times = time.perf_counter() - started, os.times()
+peak = next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM"))
+print("measured", took, times.user + times.system, peak, file=sys.stderr)
+"""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a command took: seconds, seconds of processor time, and the most memory that it held at any time, MB of 1024 kB."""
+
+    seconds: float
+    cpu: float
+    peak_mb: float
+
+
+def measured(*words: object) -> Run:
+    """A command in a process of its own. The peak is the kernel's VmHWM: ru_maxrss would have the parent's memory in it."""
+    command = [sys.executable, "-c", _MEASURED, *map(str, words)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(map(str, words))}\n{done.stdout}{done.stderr}")
+    took, cpu, peak = map(float, done.stderr.split("measured ")[1].split())
+    return Run(took, cpu, peak / 1024)
 
 
 def configuration(path: Path, url: str, **skymapper: object) -> Path:

@@ -2,8 +2,7 @@
 
     python benchmarks/load_memory.py
 
-Each load is a process of its own with an empty warehouse; its peak is the kernel's VmHWM, read as it ends. (ru_maxrss would
-have the memory of the process that started it in it.)
+Each load is a process of its own with an empty warehouse.
 """
 
 from __future__ import annotations
@@ -35,15 +34,6 @@ for form, suffix in zip(sys.argv[4::2], sys.argv[5::2]):
         files = place / f"{form}-{name}"
         files.mkdir()
         write_table(files / f"dr2.photometry{suffix}", form, content, TABLE.columns, name=TABLE.name)
-"""
-_LOAD = """
-import sys, time
-from skysy.cli.commands import app
-started = time.perf_counter()
-app(sys.argv[1:], standalone_mode=False)
-took = time.perf_counter() - started
-peak = next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM"))
-print("measured", peak, took, file=sys.stderr)
 """
 
 
@@ -81,10 +71,9 @@ def peak_mb(files: Path, warehouse: Path, memory_limit: str) -> float:
     shutil.rmtree(warehouse, ignore_errors=True)
     words = ["load", "--release", bench.RELEASE, "--from", files, "--warehouse", warehouse, "-q"]
     words += ["--memory-limit", memory_limit]
-    done = subprocess.run([sys.executable, "-c", _LOAD, *map(str, words)], capture_output=True, text=True, check=True)
-    peak, took = done.stderr.split("measured ")[1].split()
-    print(f"    {float(took):.1f} s")
-    return float(peak) / 1024
+    run = bench.measured(*words)
+    print(f"    {run.seconds:.1f} s, {run.cpu:.1f} s of processor time")
+    return run.peak_mb
 
 
 if __name__ == "__main__":

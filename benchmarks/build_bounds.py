@@ -1,0 +1,81 @@
+"""A whole build under less and less memory, and how its processor time grows with the detections.
+
+    python benchmarks/build_bounds.py --warehouse SMALL --warehouse LARGE
+
+The warehouses are loaded; each is built anew in a copy, every model and audit of it, once for each memory limit. The results of
+one warehouse must be the same bit for bit under every limit.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import shutil
+import statistics
+from pathlib import Path
+
+import bench
+
+from skysy.config import Settings
+from skysy.store import open_warehouse
+
+LIMITS = ("4GB", "1GB", "600MB")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--warehouse", type=Path, action="append", required=True, help="a small one, then a large one")
+    parser.add_argument("--rounds", type=int, default=3)
+    given = parser.parse_args()
+    found: dict[tuple[int, str], list[bench.Run]] = {}
+    for _ in range(given.rounds):
+        for warehouse in given.warehouse:
+            made = {limit: build(warehouse, limit) for limit in LIMITS}
+            if len({json.dumps(results) for _, _, results in made.values()}) != 1:
+                raise SystemExit(f"{warehouse}: the results differ: {made}")
+            for limit, (rows, run, _) in made.items():
+                found.setdefault((rows, limit), []).append(run)
+    head = ("detections", "limit", "processor time s", "over that at 4GB", "peak MB")
+    lines = []
+    for (rows, limit), runs in found.items():
+        free = [run.cpu for run in found[rows, LIMITS[0]]]
+        cpu = [run.cpu for run in runs]
+        lines.append(
+            (
+                f"{rows:,}",
+                limit,
+                bench.told(cpu, 1),
+                bench.ratios(cpu, free, 2),
+                bench.told([r.peak_mb for r in runs], 0),
+            )
+        )
+    bench.publish(
+        "build_bounds", [f"Whole builds, {given.rounds} rounds.", "", *bench.table(head, lines), "", growth(found)]
+    )
+
+
+def build(warehouse: Path, limit: str) -> tuple[int, bench.Run, dict[str, str]]:
+    """Detections, what the build took, and the content of what it made."""
+    with bench.workplace() as place:
+        where = Settings(place / "warehouse", limit, 2)
+        shutil.copytree(warehouse, where.warehouse)
+        words = ("build", "--force", "-q", "--warehouse", where.warehouse, "--memory-limit", limit, "--threads", 2)
+        run = bench.measured(*words)
+        with open_warehouse(where) as house:
+            rows = int(house.value("SELECT count(*) FROM dr2.photometry"))
+            results = dict(house.rows("SELECT model, content_hash FROM meta.model ORDER BY model"))
+    print(f"{rows:>12,} {limit:>6} {run}", flush=True)
+    return rows, run, results
+
+
+def growth(found: dict[tuple[int, str], list[bench.Run]]) -> str:
+    """The exponent of the processor time in the number of detections."""
+    sizes = sorted({rows for rows, _ in found})
+    small, large = (statistics.median(run.cpu for run in found[rows, LIMITS[0]]) for rows in (sizes[0], sizes[-1]))
+    exponent = math.log(large / small) / math.log(sizes[-1] / sizes[0]) if len(sizes) > 1 else math.nan
+    return f"Exponent of growth from {sizes[0]:,} to {sizes[-1]:,} detections at {LIMITS[0]}: {exponent:.2f}."
+
+
+if __name__ == "__main__":
+    main()
