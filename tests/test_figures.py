@@ -30,7 +30,7 @@ from typer.testing import CliRunner
 
 from skysy.cli import figures as command
 from skysy.config import Settings
-from skysy.errors import NotFound, UsageError
+from skysy.errors import ModelError, UsageError
 from skysy.store import Warehouse, create, open_warehouse
 
 Reals = NDArray[np.float64]
@@ -286,7 +286,7 @@ def test_the_command_refuses_in_words_where_nothing_is_built_or_nothing_can_be_w
     with open_warehouse(loaded, write=True) as warehouse:
         fill(warehouse, "skymapper_dr2", red_giant(1000))
     failed = run(loaded, str(tmp_path / "plots")).exception  # type: ignore[attr-defined]
-    assert isinstance(failed, NotFound)
+    assert isinstance(failed, ModelError)
     assert "has not been built yet" in failed.message
     assert "skysy build" in failed.remedy
     assert not (tmp_path / "plots").exists()

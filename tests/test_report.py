@@ -21,7 +21,7 @@ from typer.testing import CliRunner, Result
 
 from skysy.cli import report as command
 from skysy.config import Settings
-from skysy.errors import NotFound, UsageError, WarehouseMissing
+from skysy.errors import ModelError, UsageError, WarehouseMissing
 from skysy.store import create, open_warehouse
 
 VOID = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "wbr"}
@@ -324,7 +324,7 @@ def test_the_command_refuses_in_words_and_leaves_the_old_page(simulated: Sky, tm
     old = tmp_path / "page.html"
     old.write_text("old", encoding="utf-8")
     failed = run(loaded, "--out", str(old)).exception
-    assert isinstance(failed, NotFound)
+    assert isinstance(failed, ModelError)
     assert "has not been built yet" in failed.message
     assert "skysy build" in failed.remedy
     for unwritable in (tmp_path, old / "page.html"):

@@ -52,7 +52,7 @@ def picture(figure: Figure) -> bytes:
 def save_figures(warehouse: Warehouse, directory: Path, light_curves: int = 5, theme: Theme = LIGHT) -> list[Path]:
     """Write figures 1, 2 and 4, and figure 6 of the first candidates, as PNG files; returns their paths.
 
-    The directory is made if need be; files of these names are replaced. Raises NotFound where the warehouse has not
+    The directory is made if need be; files of these names are replaced. Raises ModelError where the warehouse has not
     been built, UsageError where the directory cannot be written.
     """
     require_build(warehouse)

@@ -15,7 +15,7 @@ from matplotlib.transforms import AffineDeltaTransform
 from numpy.typing import NDArray
 from skysy.analysis.figures.style import Theme
 
-from skysy.errors import NotFound
+from skysy.errors import ModelError
 from skysy.store import Warehouse
 
 Reals = NDArray[np.float64]
@@ -71,12 +71,12 @@ _NEEDED = ("sample", "cut_flow", "measurements", "colours", "rapid_variability",
 
 
 def require_build(warehouse: Warehouse) -> None:
-    """Raise NotFound where the tables that figures and report are made of have not been built."""
+    """Raise ModelError where the tables that figures and report are made of have not been built."""
     missing = [name for name in _NEEDED if not warehouse.columns("main", name)]
     if not missing and warehouse.value("SELECT count(*) FROM meta.model"):
         return
     what = f"lacks {', '.join(missing)}" if 0 < len(missing) < len(_NEEDED) else "has not been built yet"
-    raise NotFound(
+    raise ModelError(
         f"The warehouse {warehouse.settings.database} {what}.", "Nothing was written. Run `skysy build` first."
     )
 

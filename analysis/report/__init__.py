@@ -38,7 +38,7 @@ def write_report(warehouse: Warehouse, path: Path, light_curves: int = 5) -> Rep
     """Write the page, with the light curves of the first candidates, in place of what `path` held.
 
     The same warehouse gives the same bytes. A page that cannot be finished leaves the old one as it was. Raises
-    NotFound where the warehouse has not been built, UsageError where the file cannot be written.
+    ModelError where the warehouse has not been built, UsageError where the file cannot be written.
     """
     facts = read_facts(warehouse)
     with _replacing(path) as part:

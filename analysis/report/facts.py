@@ -139,7 +139,7 @@ class Facts:
 
 
 def read_facts(warehouse: Warehouse) -> Facts:
-    """The facts of a warehouse; raises NotFound where its tables have not been built."""
+    """The facts of a warehouse; raises ModelError where its tables have not been built."""
     require_build(warehouse)
     lost, listed, in_catalogue = _known_lost(warehouse)
     return Facts(
