@@ -114,6 +114,27 @@ def test_a_job_that_does_not_end_is_kept_and_looked_at_again(user: Client, whole
     assert user.hashes("sample").items() <= whole.items()
 
 
+def test_jobs_in_a_queue_that_nobody_moves_are_made_again(user: Client, whole: dict[str, str]) -> None:
+    user.configure(job_s=1.0)
+    sweep_jobs(user.archive)
+    user.archive.fault("phase", phase="QUEUED", times=40)  # two jobs are looked at some 34 times in a second
+    user.load(*SAMPLE)
+    assert len(user.archive.asked("uws.create")) > 4
+    assert user.archive.jobs == []
+    assert user.hashes("sample").items() <= whole.items()
+
+
+def test_a_queue_that_never_moves_is_an_error_that_says_so(user: Client, whole: dict[str, str]) -> None:
+    user.configure(job_s=0.2)
+    user.archive.fault("phase", phase="QUEUED", times=ALWAYS)
+    error = user.fails(*SAMPLE)
+    assert "stood in the queue for 0.2 s" in error.message
+    user.archive.heal()
+    user.configure()
+    user.load(*SAMPLE)
+    assert user.hashes("sample").items() <= whole.items()
+
+
 def test_a_service_that_goes_away_while_a_job_runs_leaves_the_job_to_the_next_load(
     user: Client, whole: dict[str, str]
 ) -> None:

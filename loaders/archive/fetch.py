@@ -189,7 +189,9 @@ class Crew:
                 return self._jobs.fetch(job, part)
             ask = replace(ask, job_url=None)
         raise QueryFailed(
-            f"{self._route.service.title} forgot {_JOBS_TRIED} jobs for {ask.table}, {ask.words} before they were fetched."
+            f"{self._route.service.title}: {_JOBS_TRIED} jobs for {ask.table}, {ask.words} were forgotten there, or stood in "
+            f"the queue for {self._route.service.job_s:g} s.",
+            "What was committed stays. Give the same command again later; a longer wait is `job_s` in skysy.toml.",
         )
 
     def _create(self, ask: Ask) -> str:

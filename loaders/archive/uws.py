@@ -98,7 +98,8 @@ class Jobs:
         """The job once it is COMPLETED, started if it is not yet running.
 
         Raises QueryFailed where it ends otherwise, StillRunning where it lasts longer than the service's job_s, TooMuch
-        where the service says that it took too long. A job that is GONE is returned as that.
+        where the service says that it took too long. A job that is GONE is returned as that; so is one that stood in the
+        service's queue for all that time, which is deleted: a service that was started anew may have forgotten its queue.
         """
         deadline = time.monotonic() + self._wire.service.job_s
         pause = _FIRST_POLL_S
@@ -120,6 +121,8 @@ class Jobs:
                     "The job is kept. Give the same command again later; it looks at it again.",
                 )
             if time.monotonic() > deadline:
+                if job.phase == "QUEUED" and self.delete(url):
+                    return Job(url, GONE)
                 raise StillRunning(
                     f"{self._wire.service.title}: the job {url} is still {job.phase} after {self._wire.service.job_s:g} s.",
                     "It is kept: the same command looks at it again. A longer wait is `job_s` in skysy.toml.",
