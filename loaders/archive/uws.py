@@ -23,6 +23,7 @@ GONE = "GONE"
 """The phase of a job that the service knows no more; no phase of the standard."""
 
 _WAITING = {"PENDING", "QUEUED", "EXECUTING", "SUSPENDED", "UNKNOWN"}
+_NOT_BEGUN = {"PENDING", "QUEUED", "HELD"}
 _TOO_LONG = re.compile(r"time[ds]?[ -]?out|too long|time limit|execution ?duration|canceling statement", re.IGNORECASE)
 _FIRST_POLL_S = 0.2
 _GARBLED = 5
@@ -98,8 +99,8 @@ class Jobs:
         """The job once it is COMPLETED, started if it is not yet running.
 
         Raises QueryFailed where it ends otherwise, StillRunning where it lasts longer than the service's job_s, TooMuch
-        where the service says that it took too long. A job that is GONE is returned as that; so is one that stood in the
-        service's queue for all that time, which is deleted: a service that was started anew may have forgotten its queue.
+        where the service says that it took too long. A job that is GONE is returned as that; so is one that had
+        not begun in all that time, which is deleted: a service that was started anew may have forgotten its queue.
         """
         deadline = time.monotonic() + self._wire.service.job_s
         pause = _FIRST_POLL_S
@@ -121,7 +122,7 @@ class Jobs:
                     "The job is kept. Give the same command again later; it looks at it again.",
                 )
             if time.monotonic() > deadline:
-                if job.phase == "QUEUED" and self.delete(url):
+                if job.phase in _NOT_BEGUN and self.delete(url):
                     return Job(url, GONE)
                 raise StillRunning(
                     f"{self._wire.service.title}: the job {url} is still {job.phase} after {self._wire.service.job_s:g} s.",
