@@ -53,13 +53,13 @@ url = "{url}"
 uploads = true
 max_rows = 16_000
 pause_s = 0.0
-job_s = 120
+job_s = 30
 [services.skymapper]
 url = "{url}"
 max_rows = 1_000
 pause_s = 0.0
 poll_s = 0.5
-job_s = 120
+job_s = 30
 [services.ari]
 url = "{url}"
 upload_rows = 400
