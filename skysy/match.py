@@ -132,8 +132,13 @@ def plan_match(
             "Leave the epochs away to compare the positions as they stand.",
         )
     if epoch is None:
-        standing = [side.epoch for side in sorted(sides, key=lambda side: side.motion is not None)]
-        epoch = next((year for year in standing if isinstance(year, float)), 2000.0)
+        standing = sorted(sides, key=lambda side: side.motion is not None)
+        if standing[0].motion is None and isinstance(standing[0].epoch, str):
+            raise UsageError(
+                f"The stars of {standing[0].table} cannot be moved, and each has an epoch of its own.",
+                "Name one that is near enough to all of them with --epoch.",
+            )
+        epoch = next((side.epoch for side in standing if isinstance(side.epoch, float)), 2000.0)
     return Match(*sides, radius_arcsec, find, check_year(epoch, "--epoch"))
 
 
@@ -165,8 +170,10 @@ def run_match(house: Warehouse, match: Match, out: str, *, replace: bool = False
                     house.run(f"COMMENT ON COLUMN {pairs}.{quoted(column.name)} IS {_text(column.comment)}")
                 ledger.end_run(house.con, run_id, "done")
         key = quoted(match.columns[0].name)
-        [told] = house.rows(f"SELECT count(*), count(DISTINCT {key}), median(sep_arcsec) FROM {pairs}")
-    return Matched(left, right, *told, out)
+        [(number, matched, median)] = house.rows(
+            f"SELECT count(*), count(DISTINCT {key}), median(sep_arcsec) FROM {pairs}"
+        )
+    return Matched(left, right, number, matched, median, out)
 
 
 def _check_out(house: Warehouse, match: Match, out: str, *, replace: bool) -> str | None:
@@ -184,15 +191,19 @@ def _check_out(house: Warehouse, match: Match, out: str, *, replace: bool) -> st
             f"{out} is neither a file that can be written nor the name of a table.",
             f"Files end in {', '.join(_FORMATS)}; a table's name is a word.",
         )
-    if house.columns("main", out):
-        comment = house.value(
-            "SELECT comment FROM duckdb_tables() WHERE database_name = current_database() AND schema_name = 'main' AND table_name = ?",
-            [out],
-        )
+    # Names that differ in capitals alone are one to DuckDB: a DROP of the one takes the other.
+    there = house.rows(
+        "SELECT DISTINCT c.table_name, t.comment FROM duckdb_columns() AS c LEFT JOIN duckdb_tables() AS t USING (table_oid, database_name) "
+        "WHERE database_name = current_database() AND c.schema_name = 'main' AND lower(c.table_name) = lower(?)",
+        [out],
+    )
+    for name, comment in there:
         if not (comment or "").startswith(_PAIRS):
-            raise UsageError(f"There is a table {out}, and no match made it.", "Nothing was changed. Name another one.")
+            raise UsageError(
+                f"There is a table {name}, and no match made it.", "Nothing was changed. Name another one."
+            )
         if not replace:
-            raise UsageError(f"There is a table {out} already.", "Nothing was changed. Replace it with --replace.")
+            raise UsageError(f"There is a table {name} already.", "Nothing was changed. Replace it with --replace.")
     return None
 
 

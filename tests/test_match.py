@@ -215,15 +215,34 @@ def test_stars_move_as_astropy_moves_them_also_at_the_poles(house: Warehouse) ->
 def test_what_has_no_motion_or_no_epoch_stays_and_each_row_is_moved_from_its_own_epoch(house: Warehouse) -> None:
     house.run(
         "CREATE OR REPLACE TABLE l AS SELECT * FROM (VALUES "
-        "(1, 10.0, 0.0, 0.0::DOUBLE, 3600.0, 2000.0), (2, 20.0, 0.0, 0.0, 3600.0, 2010.0), (3, 30.0, 0.0, NULL, 3600.0, 2000.0), "
-        "(4, 40.0, 0.0, 'nan', 3600.0, 2000.0), (5, 50.0, 0.0, 0.0, 3600.0, NULL)) AS x(id, ra, dec, pmra, pmdec, ref_epoch)"
+        "(1, 10.0::DOUBLE, 0.0::DOUBLE, 0.0::DOUBLE, 3600.0, 2000.0), (2, 20.0, 0.0, 0.0, 3600.0, 2010.0), (3, 30.0, 0.0, NULL, 3600.0, 2000.0), "
+        "(4, 40.0, 0.0, 'nan', 3600.0, 2000.0), (5, 50.0, 0.0, 0.0, 3600.0, NULL), "
+        "(6, 'inf', 0.0, 0.0, 3600.0, 2000.0), (7, 70.0, 'nan', 0.0, 3600.0, 2000.0)) AS x(id, ra, dec, pmra, pmdec, ref_epoch)"
     )
-    put(house, "r", [(k, 10.0 * k, 0.0) for k in range(1, 6)])
+    put(house, "r", [(k, 10.0 * k, 0.0) for k in range(1, 8)])
     match = plan_match(house, Given("l", epoch="ref_epoch"), Given("r", epoch="2020.0"), 100.0)
     assert match.epoch == 2020.0
     for statement in match.setting:
         house.con.execute(statement)
     assert [row[2] for row in house.rows(match.query)] == pytest.approx([72.0, 36.0, 0.0, 0.0, 0.0], abs=1e-5)
+
+
+def test_the_common_epoch_is_that_of_the_side_that_cannot_be_moved(house: Warehouse) -> None:
+    columns = "1 AS id, 10.0 AS ra, 0.0 AS dec, 2000.0 AS ref_epoch"
+    house.run(f"CREATE OR REPLACE TABLE still AS SELECT {columns}")
+    house.run(f"CREATE OR REPLACE TABLE moving AS SELECT {columns}, 1.0 AS pmra, 1.0 AS pmdec")
+
+    def epoch(left: tuple[str, str], right: tuple[str, str], **more: float) -> float | None:
+        return plan_match(house, Given(left[0], epoch=left[1]), Given(right[0], epoch=right[1]), 1.0, **more).epoch
+
+    assert epoch(("still", "2016"), ("moving", "2015.5")) == 2016.0
+    assert epoch(("moving", "J2015.5"), ("still", "2016")) == 2016.0
+    assert epoch(("moving", "2015.5"), ("moving", "2016")) == 2015.5
+    assert epoch(("moving", "ref_epoch"), ("moving", "2016")) == 2016.0
+    assert epoch(("moving", "ref_epoch"), ("moving", "ref_epoch")) == 2000.0
+    assert epoch(("still", "ref_epoch"), ("moving", "2016"), epoch=2004.5) == 2004.5
+    with pytest.raises(UsageError, match="The stars of still cannot be moved"):
+        epoch(("still", "ref_epoch"), ("moving", "2016"))
 
 
 @pytest.fixture(scope="module")
@@ -281,9 +300,10 @@ def test_a_table_of_pairs_tells_what_it_is_and_is_replaced_only_when_asked(place
     assert run(place.warehouse, *words[:3], "0.1", *words[4:], "--replace").exit_code == 0
     with open_warehouse(place) as house:
         assert house.rows("FROM found") == []
-    other = run(place.warehouse, *words[:5], "stars", "--replace").exception
-    assert isinstance(other, UsageError)
-    assert "no match made it" in other.message
+    for name in ("stars", "STARS"):
+        other = run(place.warehouse, *words[:5], name, "--replace").exception
+        assert isinstance(other, UsageError)
+        assert "There is a table stars, and no match made it" in other.message
 
 
 @pytest.mark.parametrize(
@@ -429,13 +449,23 @@ def test_the_printed_sql_gives_the_same_pairs_in_a_duckdb_shell(place: Settings)
     shell = find_shell()
     assert shell is not None
     done = subprocess.run(
-        [shell, "-readonly", "-json", str(place.database)], input=printed.stdout + ";", capture_output=True, text=True
+        [shell, "-readonly", "-json", str(place.database)], input=printed.stdout, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
     with open_warehouse(place) as house:
         expected = house.rows("FROM as_in_shell")
     assert [tuple(row.values()) for row in json.loads(done.stdout)] == expected
     assert expected[0][2] == pytest.approx(0.36 - 15.5 * 0.005, abs=1e-9)
+
+
+def test_a_variable_that_is_not_set_gives_no_pair(house: Warehouse) -> None:
+    for table in ("l", "r"):
+        put(house, table, [(1, 10.0, 0.0)])
+    assert pairs(house, 1.0) == [(1, 1, 0.0)]
+    for name, value in (("match_find", "'best'"), ("match_radius_arcsec", "1.0")):
+        house.run(f"RESET VARIABLE {name}")
+        assert house.rows((SQL / "positions.sql").read_text()) == []
+        house.run(f"SET VARIABLE {name} = {value}")
 
 
 def test_the_query_reads_what_its_header_says() -> None:

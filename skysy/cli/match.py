@@ -79,7 +79,7 @@ def match(
     with open_nowhere(where) if alone else open_warehouse(where, write=to_table) as house:
         planned = plan_match(house, *sides, radius, find=find, epoch=epoch)
         if as_sql or out is None:
-            typer.echo("\n\n".join([*planned.setting, planned.query]))
+            typer.echo("\n\n".join([*planned.setting, planned.query.rstrip() + ";"]))
             return
         matched = run_match(house, planned, out, replace=replace)
     if as_json:
