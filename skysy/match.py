@@ -257,9 +257,7 @@ def _engine(house: Warehouse) -> Iterator[None]:
     except duckdb.Error as error:
         if is_damage(error) or is_full(error):
             raise
-        raise FileDamaged(
-            f"A side does not read to its end: {str(error).splitlines()[0]}", "Nothing was kept."
-        ) from error
+        raise FileDamaged(f"The match was not done: {str(error).splitlines()[0]}", "Nothing was kept.") from error
 
 
 def _sql(name: str) -> str:
