@@ -214,9 +214,10 @@ def file_format(out: str) -> str | None:
 
 def _count(house: Warehouse, view: str, side: Side) -> SideCount:
     if isinstance(side.epoch, str):
-        for year in house.rows(f"SELECT min({quoted(side.epoch)}), max({quoted(side.epoch)}) FROM {side.relation}")[0]:
-            if year is not None:
-                check_year(float(year), f"{side.table}, column {side.epoch}")
+        year = f"CAST({quoted(side.epoch)} AS DOUBLE)"
+        for found in house.rows(f"SELECT min({year}), max({year}) FROM {side.relation} WHERE isfinite({year})")[0]:
+            if found is not None:
+                check_year(found, f"{side.table}, column {side.epoch}")
     # Only the left side's keys are counted: there they decide what is nearest, on the larger side it would take long.
     keys = f"count(key) FILTER ({_PLACED}) - count(DISTINCT key) FILTER ({_PLACED})" if view == "match_left" else "0"
     [(rows, placed, repeated)] = house.rows(f"SELECT count(*), count(*) FILTER ({_PLACED}), {keys} FROM {view}")

@@ -196,7 +196,12 @@ def _epoch(given: Given, columns: Mapping[str, Column]) -> float | str | None:
     try:
         year = float(given.epoch.removeprefix("J"))
     except ValueError:
-        return _named(given, columns, given.epoch).name
+        column = _named(given, columns, given.epoch)
+        if not (_EXACT.match(column.type) or column.type in ("FLOAT", "REAL")):
+            raise UsageError(
+                f"{given.table}: {column.name} is {column.type}; epochs are numbers, Julian years."
+            ) from None
+        return column.name
     return check_year(year, given.table)
 
 
