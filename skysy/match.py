@@ -152,7 +152,7 @@ def run_match(house: Warehouse, match: Match, out: str, *, replace: bool = False
     with _engine(house):
         for statement in match.setting:
             house.con.execute(statement)
-        left, right = _count(house, "match_left", match.left), _count(house, "match_right", match.right)
+        left, right = _count(house, match.left, count_keys=True), _count(house, match.right, count_keys=False)
         names = ", ".join(quoted(column.name) for column in match.columns)
         if to_file:
             house.run(f"CREATE OR REPLACE TEMP TABLE match_pairs ({names}) AS {match.query}")
@@ -212,21 +212,21 @@ def file_format(out: str) -> str | None:
     return next((form for suffix, form in _FORMATS.items() if out.lower().endswith(suffix)), None)
 
 
-def _count(house: Warehouse, view: str, side: Side) -> SideCount:
+def _count(house: Warehouse, side: Side, *, count_keys: bool) -> SideCount:
     if isinstance(side.epoch, str):
         year = f"CAST({quoted(side.epoch)} AS DOUBLE)"
         for found in house.rows(f"SELECT min({year}), max({year}) FROM {side.relation} WHERE isfinite({year})")[0]:
             if found is not None:
                 check_year(found, f"{side.table}, column {side.epoch}")
-    # Only the left side's keys are counted: there they decide what is nearest, on the larger side it would take long.
-    keys = f"count(key) FILTER ({_PLACED}) - count(DISTINCT key) FILTER ({_PLACED})" if view == "match_left" else "0"
-    [(rows, placed, repeated)] = house.rows(f"SELECT count(*), count(*) FILTER ({_PLACED}), {keys} FROM {view}")
-    moving = 0
-    if side.motion:
-        names = [*side.motion, *([side.epoch] if isinstance(side.epoch, str) else [])]
-        known = " + ".join(f"CAST({quoted(name)} AS DOUBLE)" for name in names)
-        moving = house.value(f"SELECT count(*) FILTER (isfinite({known})) FROM {side.relation}")
-    return SideCount(rows, placed, moving, repeated)
+    names = [*(side.motion or ()), *([side.epoch] if isinstance(side.epoch, str) else [])]
+    motion = " + ".join(f"CAST({quoted(name)} AS DOUBLE)" for name in names) if side.motion else "NULL::DOUBLE"
+    # On the left they decide what is nearest; on the larger side it would take long.
+    repeated = f"count(key) FILTER ({_PLACED}) - count(DISTINCT key) FILTER ({_PLACED})" if count_keys else "0"
+    [found] = house.rows(
+        f"SELECT count(*), count(*) FILTER ({_PLACED}), count(*) FILTER ({_PLACED} AND isfinite(motion)), {repeated} "
+        f"FROM (SELECT {side.place}, {motion} AS motion FROM {side.relation})"
+    )
+    return SideCount(*found)
 
 
 def _write_file(house: Warehouse, match: Match, path: Path, form: str) -> None:

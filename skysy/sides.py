@@ -58,16 +58,21 @@ class Side:
     motion: tuple[str, str] | None
     epoch: float | str | None
 
+    @property
+    def place(self) -> str:
+        """The columns key, ra and dec [deg] of a SELECT."""
+        ra, dec = (f"CAST({quoted(name)} AS DOUBLE)" for name in (self.ra, self.dec))
+        return f"{quoted(self.key.name)} AS key, {ra} AS ra, {dec} AS dec"
+
     def view(self, epoch: float | None) -> str:
         """The SELECT of key, ra and dec [deg], moved to an epoch [Julian year] where the side has what that needs."""
-        plain = f"{quoted(self.key.name)} AS key, CAST({quoted(self.ra)} AS DOUBLE) AS ra, CAST({quoted(self.dec)} AS DOUBLE) AS dec"
         if not self.moves(epoch):
-            return f"SELECT {plain} FROM {self.relation}"
+            return f"SELECT {self.place} FROM {self.relation}"
         pmra, pmdec = (f"CAST({quoted(name)} AS DOUBLE)" for name in self.motion or ())
         own = f"CAST({quoted(self.epoch)} AS DOUBLE)" if isinstance(self.epoch, str) else repr(self.epoch)
         return (
             "SELECT key, moved_ra(ra, dec, pmra, pmdec, years) AS ra, moved_dec(ra, dec, pmra, pmdec, years) AS dec\n"
-            f"FROM (SELECT {plain}, {pmra} AS pmra, {pmdec} AS pmdec, {epoch!r} - {own} AS years FROM {self.relation})"
+            f"FROM (SELECT {self.place}, {pmra} AS pmra, {pmdec} AS pmdec, {epoch!r} - {own} AS years FROM {self.relation})"
         )
 
     def moves(self, epoch: float | None) -> bool:
