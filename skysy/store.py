@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -195,6 +196,19 @@ def open_warehouse(settings: Settings, *, write: bool = False, make: bool = Fals
 
 
 @contextmanager
+def open_nowhere(settings: Settings) -> Iterator[Warehouse]:
+    """DuckDB without a warehouse, for work on files alone, in the same bounds; nothing of it stays."""
+    with _ctrl_c() as running, tempfile.TemporaryDirectory(prefix="skysy-") as spill:
+        con = duckdb.connect(":memory:", config=_config(settings) | {"temp_directory": spill})
+        running.append(con)
+        try:
+            yield Warehouse(con, settings, read_only=False)
+        finally:
+            running.clear()
+            con.close()
+
+
+@contextmanager
 def _ctrl_c() -> Iterator[list[duckdb.DuckDBPyConnection]]:
     """Inside, Ctrl-C stops what the listed connections are running, and any error that follows becomes KeyboardInterrupt.
 
@@ -235,8 +249,8 @@ def _ctrl_c() -> Iterator[list[duckdb.DuckDBPyConnection]]:
         raise
 
 
-def _connect(settings: Settings, *, read_only: bool) -> duckdb.DuckDBPyConnection:
-    config: dict[str, str | bool | int | float | list[str]] = {
+def _config(settings: Settings) -> dict[str, str | bool | int | float | list[str]]:
+    return {
         "memory_limit": settings.memory_limit,
         "threads": settings.threads,
         "temp_directory": str(settings.temp_directory),
@@ -244,8 +258,11 @@ def _connect(settings: Settings, *, read_only: bool) -> duckdb.DuckDBPyConnectio
         "autoload_known_extensions": False,
         "preserve_insertion_order": False,
     }
+
+
+def _connect(settings: Settings, *, read_only: bool) -> duckdb.DuckDBPyConnection:
     try:
-        return duckdb.connect(str(settings.database), read_only=read_only, config=config)
+        return duckdb.connect(str(settings.database), read_only=read_only, config=_config(settings))
     except duckdb.Error as error:
         raise explain(error, settings) from error
 

@@ -14,6 +14,7 @@ from skysy.cli.demo import demo
 from skysy.cli.export import export
 from skysy.cli.figures import figures
 from skysy.cli.load import load
+from skysy.cli.match import match
 from skysy.cli.query import shell, sql
 from skysy.cli.recover import recover
 from skysy.cli.report import report
@@ -23,7 +24,7 @@ from skysy.cli.why import why
 _PANELS = {
     "Start": (demo, simulate),
     "Build": (plan, load, refresh, doctor, build, status),
-    "Ask": (candidates, why, sql, shell),
+    "Ask": (candidates, why, match, sql, shell),
     "Show": (report, figures, export, recover),
 }
 
