@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import threading
@@ -120,6 +121,8 @@ def _sweep(settings: Settings) -> None:
     for path in left:
         with suppress(OSError):
             path.unlink()
+    for buckets in settings.warehouse.glob("cluster.*"):
+        shutil.rmtree(buckets, ignore_errors=True)
     with suppress(OSError):  # not there, or not empty
         settings.temp_directory.rmdir()
 
@@ -197,8 +200,9 @@ def _ctrl_c() -> Iterator[list[duckdb.DuckDBPyConnection]]:
         raise
 
 
-def _connect(settings: Settings, *, read_only: bool) -> duckdb.DuckDBPyConnection:
-    config: dict[str, str | bool | int | float | list[str]] = {
+def bounds(settings: Settings) -> dict[str, str | bool | int | float | list[str]]:
+    """DuckDB's configuration: bounded memory, threads and place to spill, nothing downloaded."""
+    return {
         "memory_limit": settings.memory_limit,
         "threads": settings.threads,
         "temp_directory": str(settings.temp_directory),
@@ -206,8 +210,11 @@ def _connect(settings: Settings, *, read_only: bool) -> duckdb.DuckDBPyConnectio
         "autoload_known_extensions": False,
         "preserve_insertion_order": False,
     }
+
+
+def _connect(settings: Settings, *, read_only: bool) -> duckdb.DuckDBPyConnection:
     try:
-        return duckdb.connect(str(settings.database), read_only=read_only, config=config)
+        return duckdb.connect(str(settings.database), read_only=read_only, config=bounds(settings))
     except duckdb.Error as error:
         raise explain(error, settings) from error
 
