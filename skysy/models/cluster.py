@@ -120,7 +120,7 @@ class Cluster:
                 n_workers=int(own[1]),
                 threads_per_worker=1,
                 memory_limit=0,  # DuckDB keeps to its own bound, and a worker killed for memory would only die again
-                dashboard_address=None,
+                dashboard_address="127.0.0.1:0",
                 silence_logs="CRITICAL",
             )
         try:
