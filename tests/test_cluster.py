@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -255,6 +257,15 @@ def test_too_little_memory_for_a_bucket_says_which_option_to_raise(tmp_path: Pat
         assert "--memory-limit" in caught.value.remedy
 
 
+def test_rows_that_cannot_be_read_are_told_with_the_table_that_they_are_of(
+    house: Warehouse, science: Path, address: str
+) -> None:
+    toy.edit(science, "stg_obs.sql", "CAST(band AS VARCHAR)", "CAST(CAST(band AS INTEGER) AS VARCHAR)")
+    with Cluster(address) as workers, pytest.raises(SqlError, match="stg_obs for the cluster failed: Conversion Error"):
+        build(house, science, workers)
+    assert leavings(house.settings.warehouse) == []
+
+
 def test_a_type_that_parquet_cannot_keep_is_refused(house: Warehouse, science: Path, address: str) -> None:
     toy.edit(science, "means.sql", "CAST(count(*) AS INTEGER)", "CAST(count(*) AS HUGEINT)")
     with (
@@ -348,18 +359,22 @@ def sky_copy(simulated: Sky, tmp_path: Path) -> Settings:
     return settings(tmp_path / "sky", "1GB", 2)
 
 
-def rebuild(place: Settings, cluster: Cluster, progress: Callable[[Event], None] | None = None) -> None:
-    """The science of the simulated sky again, on a cluster; its tables must be what they were."""
-    with open_warehouse(place, write=True) as house:
-        expected = contents(house)
-        run_build(house, load_project(DR2), engines=ENGINES, force=True, cluster=cluster, progress=progress)
-        assert contents(house) == expected
-    assert leavings(place.warehouse) == []
-
-
 def test_a_simulated_sky_is_the_same_on_a_cluster_to_the_last_bit(sky_copy: Settings, address: str) -> None:
-    with Cluster(address, bucket_rows=30_000) as workers:
-        rebuild(sky_copy, workers)
+    with open_warehouse(sky_copy) as house:
+        expected, columns = contents(house), shape(house)
+    words = ("--force", "--json", "--warehouse", sky_copy.warehouse)
+    done = skysy("build", "--cluster", address, *words)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert {one["name"]: one["content_hash"] for one in told["models"]} == {
+        name: row[2] for name, row in expected.items()
+    }
+    assert set(told) == {field.name for field in fields(BuildSummary)}
+    with open_warehouse(sky_copy) as house:
+        assert contents(house) == expected
+        assert shape(house) == columns
+        assert house.value("SELECT arguments ->> 'cluster' FROM meta.run ORDER BY run_id DESC LIMIT 1") == address
+    assert leavings(sky_copy.warehouse) == []
 
 
 def killer(workers: Cluster, died: list[int], moments: tuple[int, ...]) -> Callable[[Event], None]:
@@ -389,9 +404,13 @@ def test_a_worker_killed_in_the_middle_changes_nothing(house: Warehouse, science
 @pytest.mark.slow
 def test_workers_killed_again_and_again_change_nothing(sky_copy: Settings) -> None:
     died: list[int] = []
-    with Cluster("local:2", bucket_rows=4_000) as workers:
-        rebuild(sky_copy, workers, killer(workers, died, (1, 5, 9, 13)))
+    with Cluster("local:2", bucket_rows=4_000) as workers, open_warehouse(sky_copy, write=True) as house:
+        expected = contents(house)
+        progress = killer(workers, died, (1, 5, 9, 13))
+        run_build(house, load_project(DR2), engines=ENGINES, force=True, cluster=workers, progress=progress)
+        assert contents(house) == expected
     assert len(set(died)) == 4
+    assert leavings(sky_copy.warehouse) == []
 
 
 def test_workers_that_keep_dying_are_told_and_the_last_build_stands(house: Warehouse, science: Path) -> None:

@@ -229,12 +229,11 @@ def export(
 ) -> list[Task]:
     """Write what a stage reads into a new directory, cut up by object_id or whole, and describe the task of each bucket."""
     directory.mkdir()
-    with explained("What the cluster reads", warehouse):
-        cut = {name: _export_buckets(warehouse, name, directory / f"{name}.cut", buckets) for name in _cut_up(stage)}
-        whole = {
-            name: _export_whole(warehouse, name, directory / f"{name}.parquet")
-            for name in sorted({name for step in stage for name in step.model.broadcast})
-        }
+    cut = {name: _export_buckets(warehouse, name, directory / f"{name}.cut", buckets) for name in _cut_up(stage)}
+    whole = {
+        name: _export_whole(warehouse, name, directory / f"{name}.parquet")
+        for name in sorted({name for step in stage for name in step.model.broadcast})
+    }
     made = {step.model.name for step in stage}
     for name in made:
         (directory / name).mkdir()
@@ -269,9 +268,12 @@ def run_task(task: Task) -> Outcome:
             f"{task.versions[1]}. The tables of the last build stand.",
             "Install the same versions on both sides: only then are results the same to the last bit.",
         )
-    settings = Settings(Path(task.directory), task.memory_limit, 1)
     seconds: dict[str, float] = {}
-    with duckdb.connect(":memory:", config=bounds(settings)) as con:
+    with (
+        # Spilled rows need a place of their own: DuckDB tells them apart by process, and workers on two hosts may have one id.
+        tempfile.TemporaryDirectory(prefix="spill.", dir=task.directory, ignore_cleanup_errors=True) as spill,
+        duckdb.connect(":memory:", config=bounds(Settings(Path(spill), task.memory_limit, 1))) as con,
+    ):
         parameters.apply(con, task.parameters)
         for name, model in task.models.items():
             started = time.perf_counter()
@@ -310,7 +312,8 @@ def _cut_up(stage: Sequence[Step]) -> list[str]:
 
 
 def _export_whole(warehouse: Warehouse, relation: str, file: Path) -> list[str]:
-    warehouse.run(f"COPY (FROM {relation}) TO {_text(file)} (FORMAT parquet)")
+    with explained(f"{relation} for the cluster", warehouse):
+        warehouse.run(f"COPY (FROM {relation}) TO {_text(file)} (FORMAT parquet)")
     _check_types(warehouse, relation, relation, [str(file)])
     return [str(file)]
 
@@ -324,10 +327,11 @@ def _export_buckets(warehouse: Warehouse, relation: str, directory: Path, bucket
     warehouse.run(f"SET partitioned_write_flush_threshold = {min(max(524_288, buckets * FLUSHED_ROWS), 8_000_000)}")
     # As text, an id is in the same bucket whatever the type that its table gives it.
     number = f"hash(CAST({OBJECT} AS VARCHAR)) % {buckets}"
-    warehouse.run(
-        f"COPY (SELECT *, {number} AS _bucket FROM {relation}) TO {_text(directory / 'rows')} "
-        "(FORMAT parquet, PARTITION_BY (_bucket))"
-    )
+    with explained(f"{relation} for the cluster", warehouse):
+        warehouse.run(
+            f"COPY (SELECT *, {number} AS _bucket FROM {relation}) TO {_text(directory / 'rows')} "
+            "(FORMAT parquet, PARTITION_BY (_bucket))"
+        )
     return [
         sorted(map(str, directory.glob(f"rows/_bucket={bucket}/*.parquet"))) or [str(empty)]
         for bucket in range(buckets)
