@@ -52,6 +52,9 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=20_000_000, help="of photometry, at least")
     parser.add_argument("--objects", type=int, default=20_000, help="of the sky that is copied")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument(
+        "--patience", type=float, default=0.0, help="seconds to wait before each measurement for a quiet machine"
+    )
     parser.add_argument("--memory-limit", default="2GB")
     given = parser.parse_args()
     with bench.workplace() as place:
@@ -61,7 +64,7 @@ def main() -> None:
             load_directory(house, bench.RELEASE, place / "sky")
             grow(house, given.rows)
         with open_warehouse(settings, write=True) as house:
-            compare(house, given.rounds)
+            compare(house, given.rounds, given.patience)
 
 
 def grow(house: Warehouse, rows: int) -> None:
@@ -79,7 +82,7 @@ def grow(house: Warehouse, rows: int) -> None:
     )
 
 
-def compare(house: Warehouse, rounds: int) -> None:
+def compare(house: Warehouse, rounds: int, patience_s: float) -> None:
     """Run both sides by turns, hold their rows against a build here, write the tables."""
     rows = int(house.value("SELECT count(*) FROM dr2.photometry"))
     images = int(house.value("SELECT count(*) FROM dr2.images"))
@@ -100,6 +103,7 @@ def compare(house: Warehouse, rounds: int) -> None:
 
         def side(name: str, cluster: Cluster) -> Callable[[], float]:
             def once() -> float:
+                bench.wait_for_quiet(patience_s)
                 before = processor_s(cluster)
                 took = bench.seconds(lambda: cluster.run(house, tasks, stage, lambda _: None))
                 used[name].append(processor_s(cluster) - before)

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import fields
 from pathlib import Path
@@ -288,6 +289,26 @@ def test_a_worker_without_the_file_system_or_of_another_version_says_so(tmp_path
         run_task(task_of(tmp_path, versions=("0.0", "1.5.6")))
 
 
+def task_code(place: Path, sql: str, output: Path) -> str:
+    """Python that does a task of one model without inputs."""
+    return (
+        "from skysy.models.cluster import ModelTask, Task, run_task\n"
+        f"model = ModelTask('one.sql', {sql!r}, {{}}, {str(output)!r})\n"
+        f"run_task(Task({str(place)!r}, {{'one': model}}, {{}}, '100MB'))\n"
+    )
+
+
+def test_a_task_killed_while_it_writes_leaves_nothing_under_the_name_of_its_rows(tmp_path: Path) -> None:
+    output = tmp_path / "0.parquet"
+    sql = "SELECT range AS object_id, hash(range) AS h FROM range(1000000000)"
+    with subprocess.Popen([sys.executable, "-c", task_code(tmp_path, sql, output)]) as child:
+        while not any(path.is_file() and path.stat().st_size > 1_000_000 for path in tmp_path.iterdir()):
+            assert child.poll() is None
+            time.sleep(0.01)
+        child.kill()
+    assert not output.exists()
+
+
 def test_what_a_worker_raises_arrives_in_words(
     house: Warehouse, science: Path, address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -339,6 +360,14 @@ def test_distributed_is_imported_only_by_a_build_on_a_cluster() -> None:
         "assert 'distributed' not in sys.modules\ncluster.Cluster('local:2')\nassert 'distributed' in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_no_progress_bar_of_duckdb_comes_into_the_output_of_a_worker(tmp_path: Path) -> None:
+    output = tmp_path / "0.parquet"
+    sql = "SELECT current_setting('enable_progress_bar') AS bar"
+    subprocess.run([sys.executable, "-c", task_code(tmp_path, sql, output)], check=True)
+    with duckdb.connect() as con:
+        assert con.execute(f"FROM '{output}'").fetchall() == [(False,)]
 
 
 def test_buckets_that_a_killed_build_left_are_swept_by_the_next_writer(tmp_path: Path) -> None:

@@ -89,7 +89,7 @@ class Cluster:
         except ImportError as error:
             raise UsageError(
                 "--cluster needs dask.distributed, which is not installed.",
-                "Install it here and on the workers: pip install 'skysy[cluster]', or pip install distributed.",
+                "Install it here and on the workers: pip install 'skysy[cluster]'",
             ) from error
         self.address = address
         self.bucket_rows = bucket_rows
@@ -274,6 +274,8 @@ def run_task(task: Task) -> Outcome:
         tempfile.TemporaryDirectory(prefix="spill.", dir=task.directory, ignore_cleanup_errors=True) as spill,
         duckdb.connect(":memory:", config=bounds(Settings(Path(spill), task.memory_limit, 1))) as con,
     ):
+        # Where Python runs no file, as in a worker, DuckDB draws a bar on standard output, which --json may share.
+        con.execute("SET enable_progress_bar = false")
         parameters.apply(con, task.parameters)
         for name, model in task.models.items():
             started = time.perf_counter()
