@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -244,6 +245,16 @@ def test_a_model_that_fails_is_named_and_the_last_build_stands(house: Warehouse,
     assert leavings(house.settings.warehouse) == []
 
 
+def test_buckets_are_swept_at_once_where_a_model_fails_after_the_gather(
+    house: Warehouse, science: Path, address: str
+) -> None:
+    toy.edit(science, "totals.sql", "max(mean_mag)", "max(CAST('x' || mean_mag AS DOUBLE))")
+    with Cluster(address) as workers, pytest.raises(SqlError, match=r"totals\.sql failed") as caught:
+        build(house, science, workers)
+    assert caught.value.__traceback__ is not None
+    assert leavings(house.settings.warehouse) == []
+
+
 def test_too_little_memory_for_a_bucket_says_which_option_to_raise(tmp_path: Path, science: Path, address: str) -> None:
     place = toy.make_warehouse(tmp_path / "w")
     toy.edit(
@@ -456,3 +467,50 @@ def test_workers_that_keep_dying_are_told_and_the_last_build_stands(house: Wareh
     assert "lower --memory-limit" in caught.value.remedy
     assert toy.state_of(house) == before
     assert leavings(house.settings.warehouse) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGKILL])
+def test_a_build_that_is_stopped_takes_its_workers_along_and_the_next_one_is_whole(
+    sky_copy: Settings, by: signal.Signals
+) -> None:
+    with open_warehouse(sky_copy) as house:
+        expected = contents(house)
+    words = ["build", "--force", "--cluster", "local:2", "--warehouse", str(sky_copy.warehouse)]
+    command = [sys.executable, "-m", "skysy", *words]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, start_new_session=True, **pipes) as child:
+        while not list(sky_copy.warehouse.glob("cluster.*/*/measurements/*")):
+            assert child.poll() is None
+            time.sleep(0.01)
+        workers = descendants(child.pid)
+        if by == signal.SIGINT:
+            os.killpg(child.pid, by)  # as a terminal sends it: to the workers too
+        else:
+            child.send_signal(by)
+        told = child.communicate()[1]
+    assert len(workers) >= 2
+    assert child.returncode == (130 if by == signal.SIGINT else -by)
+    assert "Traceback" not in told
+    end = time.monotonic() + 30
+    while any(Path(f"/proc/{worker}").exists() for worker in workers) and time.monotonic() < end:
+        time.sleep(0.1)
+    assert [worker for worker in workers if Path(f"/proc/{worker}").exists()] == []
+    if by == signal.SIGINT:
+        assert told == "Interrupted. The tables of the last build stand; run `skysy build` again.\n"
+        assert leavings(sky_copy.warehouse) == []
+    with open_warehouse(sky_copy, write=True) as house:
+        assert contents(house) == expected
+    assert leavings(sky_copy.warehouse) == []
+
+
+def descendants(process: int) -> list[int]:
+    """The processes that this one started, and those that they started."""
+    parents = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            parents[int(stat.parent.name)] = int(stat.read_text().rpartition(")")[2].split()[1])
+    found = [process]
+    for one in found:
+        found += [child for child, parent in parents.items() if parent == one]
+    return found[1:]

@@ -41,6 +41,7 @@ FLUSHED_ROWS = 20_000
 """Rows of one bucket that are written together; fewer make slow Parquet, more take memory."""
 
 _WAIT_S = 60
+_NO_CTRL_C = "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)"
 _LOCAL = re.compile(r"local:([1-9]\d{0,2})")
 
 
@@ -122,6 +123,7 @@ class Cluster:
                 memory_limit=0,  # DuckDB keeps to its own bound, and a worker killed for memory would only die again
                 dashboard_address="127.0.0.1:0",
                 silence_logs="CRITICAL",
+                preload=[_NO_CTRL_C],  # a terminal sends it to workers too, where it would only make noise
             )
         try:
             self._client = distributed.Client(self._own or self.address, timeout=_WAIT_S)  # type: ignore[no-untyped-call]
