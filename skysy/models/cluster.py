@@ -177,7 +177,7 @@ class Cluster:
         Raises SqlError as the ordinary build does, ModelError where workers keep dying or the cluster is lost.
         """
         import distributed
-        from distributed.comm import CommClosedError
+        from distributed.comm.core import CommClosedError
 
         names = tuple(step.model.name for step in stage)
         seconds = dict.fromkeys(names, 0.0)
