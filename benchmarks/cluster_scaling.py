@@ -4,7 +4,7 @@
 
 The sky is simulated once and its photometry copied under new object ids until there are so many rows; images are those of the
 one sky. Both sides work on the same buckets; their time is from the first bucket handed out to the last one done. Processor seconds of the
-busiest worker are what that time would be if nothing else ran. Every table is held against a build without a cluster, by content hash.
+busiest worker are about what that time would be if nothing else ran. Every table is held against a build without a cluster, by content hash.
 """
 
 from __future__ import annotations
