@@ -36,6 +36,20 @@ def by_turns(sides: Mapping[str, Callable[[], float]], rounds: int) -> dict[str,
     return found
 
 
+def wait_for_quiet(patience_s: float) -> None:
+    """Wait until the processors were nine tenths idle for two seconds, but no longer than patience goes."""
+    end = time.monotonic() + patience_s
+    while time.monotonic() < end:
+        before = _idle_ticks()
+        time.sleep(2)
+        if _idle_ticks() - before > 0.9 * 2 * os.sysconf("SC_CLK_TCK") * (os.cpu_count() or 1):
+            return
+
+
+def _idle_ticks() -> int:
+    return int(Path("/proc/stat").read_text(encoding="ascii").split()[4])
+
+
 def seconds(do: Callable[[], object]) -> float:
     """How long a call takes."""
     started = time.perf_counter()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import tempfile
@@ -159,6 +160,8 @@ def _sweep(settings: Settings) -> None:
     for path in left:
         with suppress(OSError):
             path.unlink()
+    for buckets in settings.warehouse.glob("cluster.*"):
+        shutil.rmtree(buckets, ignore_errors=True)
     with suppress(OSError):  # not there, or not empty
         settings.temp_directory.rmdir()
 
@@ -199,7 +202,7 @@ def open_warehouse(settings: Settings, *, write: bool = False, make: bool = Fals
 def open_nowhere(settings: Settings) -> Iterator[Warehouse]:
     """DuckDB without a warehouse, for work on files alone, in the same bounds; nothing of it stays."""
     with _ctrl_c() as running, tempfile.TemporaryDirectory(prefix="skysy-") as spill:
-        con = duckdb.connect(":memory:", config=_config(settings) | {"temp_directory": spill})
+        con = duckdb.connect(":memory:", config=bounds(settings) | {"temp_directory": spill})
         running.append(con)
         try:
             yield Warehouse(con, settings, read_only=False)
@@ -249,7 +252,8 @@ def _ctrl_c() -> Iterator[list[duckdb.DuckDBPyConnection]]:
         raise
 
 
-def _config(settings: Settings) -> dict[str, str | bool | int | float | list[str]]:
+def bounds(settings: Settings) -> dict[str, str | bool | int | float | list[str]]:
+    """DuckDB's configuration: bounded memory, threads and place to spill, nothing downloaded."""
     return {
         "memory_limit": settings.memory_limit,
         "threads": settings.threads,
@@ -262,7 +266,7 @@ def _config(settings: Settings) -> dict[str, str | bool | int | float | list[str
 
 def _connect(settings: Settings, *, read_only: bool) -> duckdb.DuckDBPyConnection:
     try:
-        return duckdb.connect(str(settings.database), read_only=read_only, config=_config(settings))
+        return duckdb.connect(str(settings.database), read_only=read_only, config=bounds(settings))
     except duckdb.Error as error:
         raise explain(error, settings) from error
 

@@ -40,6 +40,15 @@ def build(
         Path | None,
         typer.Option("--parameters", metavar="FILE.sql", help="SET VARIABLE lines in place of the defaults."),
     ] = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            "--cluster",
+            metavar="ADDRESS",
+            help="Dask workers for the models that keep to one object: tcp://HOST:PORT, or local:N for N processes here. "
+            "They must see the warehouse directory; --memory-limit holds for each of their tasks too.",
+        ),
+    ] = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
     warehouse: WarehouseOption = None,
@@ -51,17 +60,23 @@ def build(
     If anything fails, the tables of the last build stand.
 
     Example: skysy build --set j_mag_max=13.5
+
+    Example: skysy build --cluster local:2
     """
+    from contextlib import nullcontext
+
     from skysy.config import settings
     from skysy.models.build import run_build
+    from skysy.models.cluster import Cluster
     from skysy.models.plan import choose_release, plan_build
     from skysy.models.project import load_project
     from skysy.store import open_warehouse
 
     chosen = list(set_ or [])
-    arguments = {"set": chosen, "parameters": str(parameters) if parameters else None}
+    arguments = {"set": chosen, "parameters": str(parameters) if parameters else None, "cluster": cluster}
     try:
-        with open_warehouse(settings(warehouse, memory_limit, threads), write=not explain) as house:
+        workers = Cluster(cluster) if cluster else nullcontext()
+        with workers as helpers, open_warehouse(settings(warehouse, memory_limit, threads), write=not explain) as house:
             name = choose_release(house, release)
             project = load_project(name, parameters_file=parameters, settings=chosen)
             engines = known_engines()
@@ -69,7 +84,15 @@ def build(
                 _explain(plan_build(house, project, engines, force=force), name, as_json)
                 return
             with _Teller(quiet=quiet or as_json) as tell:
-                summary = run_build(house, project, engines=engines, force=force, progress=tell, arguments=arguments)
+                summary = run_build(
+                    house,
+                    project,
+                    engines=engines,
+                    force=force,
+                    progress=tell,
+                    arguments=arguments,
+                    cluster=helpers,
+                )
     except KeyboardInterrupt:
         typer.echo("Interrupted. The tables of the last build stand; run `skysy build` again.", err=True)
         raise typer.Exit(130) from None
@@ -155,11 +178,13 @@ class _Teller:
             self.spinner.stop()
 
     def tell(self, event: Any) -> None:
-        from skysy.models.build import BuiltModel
+        from skysy.models.build import Buckets, BuiltModel
         from skysy.models.plan import Step
 
         if isinstance(event, Step) and self.spinner is not None:
             self.spinner.update(f"building {event.model.name}")
+        if isinstance(event, Buckets) and self.spinner is not None:
+            self.spinner.update(f"building {', '.join(event.models)}: {event.done} of {event.total} buckets")
         if isinstance(event, BuiltModel) and not self.quiet:
             rows = "view" if event.rows is None else f"{event.rows:,} rows"
             typer.echo(f"{event.name:<28} {rows:>18} {event.seconds:8.2f} s")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 
@@ -20,7 +20,21 @@ from skysy.models.plan import AuditStep, Engine, Plan, Step, built_release, plan
 from skysy.models.project import Project
 from skysy.store import Warehouse, is_damage, is_full
 
-__all__ = ["AuditResult", "BuildSummary", "BuiltModel", "build", "built_release", "run_build"]
+if TYPE_CHECKING:
+    from skysy.models.cluster import Cluster
+
+__all__ = [
+    "AuditResult",
+    "Buckets",
+    "BuildSummary",
+    "BuiltModel",
+    "Made",
+    "Progress",
+    "build",
+    "built_release",
+    "explained",
+    "run_build",
+]
 
 SAMPLE_ROWS = 5
 """Offending rows that meta.audit keeps of an audit."""
@@ -69,8 +83,25 @@ class BuildSummary:
         return not (self.models or self.dropped or self.audits)
 
 
-Progress = Callable[[Step | BuiltModel | AuditResult], None]
-"""Told each Step as it starts, each BuiltModel and AuditResult as it is done."""
+@dataclass(frozen=True)
+class Buckets:
+    """How far the workers of a cluster are with the models that they make together."""
+
+    models: tuple[str, ...]
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
+class Made:
+    """A model's rows, made elsewhere: the relation that they are, and the seconds that they took there."""
+
+    relation: str
+    seconds: float
+
+
+Progress = Callable[[Step | BuiltModel | AuditResult | Buckets], None]
+"""Told each Step as it starts, each BuiltModel and AuditResult as it is done, and Buckets of a cluster as they are."""
 
 
 def run_build(
@@ -81,6 +112,7 @@ def run_build(
     force: bool = False,
     progress: Progress | None = None,
     arguments: Mapping[str, Any] | None = None,
+    cluster: Cluster | None = None,
 ) -> BuildSummary:
     """`build`, noted in meta.run as begun, then done or failed; where nothing is stale nothing is written."""
     plan = plan_build(warehouse, project, engines, force=force)
@@ -89,7 +121,9 @@ def run_build(
     told = {"release": project.release, "force": force, **(arguments or {})}
     run_id = ledger.begin_run(warehouse.con, "build", told, __version__)
     try:
-        summary = build(warehouse, project, run_id=run_id, engines=engines, force=force, progress=progress)
+        summary = build(
+            warehouse, project, run_id=run_id, engines=engines, force=force, progress=progress, cluster=cluster
+        )
     except BaseException:
         with suppress(duckdb.Error):  # a connection that failed for good cannot say so
             ledger.end_run(warehouse.con, run_id, "failed")
@@ -106,10 +140,11 @@ def build(
     engines: Mapping[str, Engine] | None = None,
     force: bool = False,
     progress: Progress | None = None,
+    cluster: Cluster | None = None,
 ) -> BuildSummary:
     """Build every stale model and run every audit that is due, in one transaction.
 
-    Raises ModelError (no data, an engine of other columns), SqlError (a model that does not run) or
+    A cluster makes the rows of models of `scope: object`, this process those of the rest. Raises ModelError (no data, an engine of other columns), SqlError (a model that does not run) or
     AuditFailed (a promise broken); the warehouse is then as it was before.
     """
     started = time.perf_counter()
@@ -117,16 +152,20 @@ def build(
     plan = plan_build(warehouse, project, engines, force=force)
     if plan.empty:
         return _nothing(project, plan)
-    with _explained("The build", warehouse), warehouse.transaction():
+    with explained("The build", warehouse), warehouse.transaction():
         parameters.apply(warehouse.con, project.parameters)
         _drop(warehouse, plan.dropped)
         built = []
-        for step in plan.stale:
-            tell(step)
-            result = _build_model(warehouse, step, (engines or {}).get(step.model.engine or ""))
-            _record(warehouse, project, step, result, run_id)
-            built.append(result)
-            tell(result)
+        turns: Generator[tuple[Step, Made | None]] = ((step, None) for step in plan.stale)
+        if cluster is not None:
+            turns = cluster.turns(warehouse, project.parameters, plan.stale, engines or {}, tell)
+        with closing(turns):
+            for step, made in turns:
+                tell(step)
+                result = _build_model(warehouse, step, (engines or {}).get(step.model.engine or ""), made)
+                _record(warehouse, project, step, result, run_id)
+                built.append(result)
+                tell(result)
         _write_parameters(warehouse, project, run_id)
         audits = _audit(warehouse, plan, run_id, tell)
     fresh = tuple(step.model.name for step in plan.steps if not step.stale)
@@ -139,11 +178,13 @@ def _nothing(project: Project, plan: Plan) -> BuildSummary:
     return BuildSummary(project.release, (), fresh, (), (), 0.0)
 
 
-def _build_model(warehouse: Warehouse, step: Step, engine: Engine | None) -> BuiltModel:
+def _build_model(warehouse: Warehouse, step: Step, engine: Engine | None, made: Made | None) -> BuiltModel:
     model, started = step.model, time.perf_counter()
     _make_room(warehouse, model)
-    with _explained(f"The model {model.path.name}", warehouse):
-        if engine is None:
+    with explained(f"The model {model.path.name}", warehouse):
+        if made is not None:
+            _take(warehouse, model, _types(warehouse, model), made.relation)
+        elif engine is None:
             # The file follows on the same line, so that the line number in DuckDB's message is the file's.
             warehouse.run(f'CREATE OR REPLACE {model.kind} main."{model.name}" AS {model.sql}')
         else:
@@ -154,7 +195,7 @@ def _build_model(warehouse: Warehouse, step: Step, engine: Engine | None) -> Bui
             rows = int(warehouse.value(f'SELECT count(*) FROM main."{model.name}"'))
             names = [column.name for column in model.columns]
             content = ledger.content_hash(warehouse.con, f'main."{model.name}"', names)
-    seconds = time.perf_counter() - started
+    seconds = time.perf_counter() - started + (made.seconds if made is not None else 0.0)
     used = (model.engine or "") if engine is not None else ""
     return BuiltModel(model.name, model.kind, step.reason, rows, content, seconds, used)
 
@@ -174,20 +215,30 @@ def _make_room(warehouse: Warehouse, model: Model) -> None:
 
 
 def _from_engine(warehouse: Warehouse, model: Model, engine: Engine) -> None:
-    """The model's table from its engine's rows, with the column types of its SQL."""
-    types = {row[0]: row[1] for row in warehouse.rows(f"DESCRIBE {model.sql}")}
+    """The model's table from its engine's rows; ModelError where these have other columns than its SQL."""
+    types = _types(warehouse, model)
     result = engine(warehouse)
     if sorted(result.column_names) != sorted(types):
         raise ModelError(
             f"The engine {model.engine} gives the columns {', '.join(result.column_names)}; "
             f"{model.path.name} has {', '.join(types)}. {_STAND}"
         )
-    cast = ", ".join(f'CAST("{name}" AS {kind}) AS "{name}"' for name, kind in types.items())
     warehouse.con.register("_engine_rows", result)
     try:
-        warehouse.run(f'CREATE OR REPLACE TABLE main."{model.name}" AS SELECT {cast} FROM _engine_rows')
+        _take(warehouse, model, types, "_engine_rows")
     finally:
         warehouse.con.unregister("_engine_rows")
+
+
+def _types(warehouse: Warehouse, model: Model) -> dict[str, str]:
+    """Type of each column that the model's SQL gives, in order."""
+    return {row[0]: row[1] for row in warehouse.rows(f"DESCRIBE {model.sql}")}
+
+
+def _take(warehouse: Warehouse, model: Model, types: Mapping[str, str], relation: str) -> None:
+    """The model's table from a relation's rows, with the columns and types of its SQL."""
+    cast = ", ".join(f'CAST("{name}" AS {kind}) AS "{name}"' for name, kind in types.items())
+    warehouse.run(f'CREATE OR REPLACE TABLE main."{model.name}" AS SELECT {cast} FROM {relation}')
 
 
 def _comment(warehouse: Warehouse, model: Model) -> None:
@@ -257,7 +308,7 @@ def _audit(warehouse: Warehouse, plan: Plan, run_id: int, tell: Progress) -> tup
 
 
 def _run_audit(warehouse: Warehouse, audit: Audit) -> AuditResult:
-    with _explained(f"The audit {audit.path.name}", warehouse):
+    with explained(f"The audit {audit.path.name}", warehouse):
         count = int(warehouse.value(f"SELECT count(*) FROM {audit.query} AS offenders"))
         sample = []
         if count:
@@ -279,7 +330,7 @@ def _record_audit(warehouse: Warehouse, step: AuditStep, result: AuditResult, ru
 
 
 @contextmanager
-def _explained(what: str, warehouse: Warehouse) -> Iterator[None]:
+def explained(what: str, warehouse: Warehouse) -> Iterator[None]:
     """Turn what DuckDB says into words that name the file and the next step."""
     limit = warehouse.settings.memory_limit
     try:
