@@ -81,6 +81,7 @@ class _Stream:
         self._finished = False
         self._head = b""
         self._plain = False
+        self._stream = False
         self._held = b""
         self._lines = 0
 
@@ -136,6 +137,10 @@ class _Stream:
         """Give a block to the parser, but for plain rows of TABLEDATA, which are read faster without it."""
         text = block
         if self._rows is None and not _OTHER_ENCODING.search(self._head):
+            text = self._parse_to_stream(text)
+        if self._stream and isinstance(self._rows, BinaryRows):
+            text = self._pass_base64(self._rows, text)
+        if self._rows is None and not _OTHER_ENCODING.search(self._head):
             begin = text.find(votable_plain.BEGIN)
             if begin >= 0:
                 begin += len(votable_plain.BEGIN)
@@ -144,6 +149,25 @@ class _Stream:
         if self._plain and isinstance(self._rows, TextRows):
             text = self._pass_over(self._rows, text, is_last=not block)
         self._parser.Parse(text, not block)
+
+    def _parse_to_stream(self, text: bytes) -> bytes:
+        """Give the parser what comes up to a stream of base64; what comes back is behind it."""
+        begin = text.find(b"<STREAM")
+        begin = text.find(b">", begin) + 1 if begin >= 0 else 0
+        if not begin or text[begin - 2 : begin - 1] == b"/":
+            return text
+        self._parser.Parse(text[:begin], False)
+        self._stream = isinstance(self._rows, BinaryRows)
+        return text[begin:]
+
+    def _pass_base64(self, rows: BinaryRows, text: bytes) -> bytes:
+        """Take base64 around the parser, up to the first mark that is none; what comes back is for the parser."""
+        marks = [at for at in (text.find(b"<"), text.find(b"&")) if at >= 0]
+        end = min(marks, default=len(text))
+        self._stream = not marks
+        self._lines += text.count(b"\n", 0, end)
+        rows.plain(text[:end])
+        return text[end:]
 
     def _pass_over(self, rows: TextRows, text: bytes, *, is_last: bool) -> bytes:
         """Read plain rows, once they are many or the last; what comes back is for the parser, all of it from then on."""

@@ -13,9 +13,11 @@ import pyarrow as pa
 from skysy.loaders import votable_plain
 from skysy.loaders.votable_fields import Field
 
+_Places = npt.NDArray[np.int64]
 _BATCH = 65_536
 _BYTES = 4 << 20
 _FEW = 64
+_BLANKS = b" \t\r\n"
 
 
 class BinaryRows:
@@ -24,15 +26,19 @@ class BinaryRows:
     def __init__(self, fields: list[Field], *, with_flags: bool) -> None:
         self._fields = fields
         self._flag_bytes = (len(fields) + 7) // 8 if with_flags else 0
-        self._text: list[str] = []
-        self._odd = ""
+        self._text: list[bytes] = []
+        self._odd = b""
         self._bytes = bytearray()
         self._ended = False
         self._runs = _runs(fields, self._flag_bytes)
         self._variable = [place for place, field in enumerate(fields) if field.dtype is None]
 
     def add_text(self, text: str) -> None:
-        """Take base64 text as the parser meets it."""
+        """Take base64 text as the parser meets it; raises ValueError for what cannot be any."""
+        self._text.append(text.encode("ascii"))
+
+    def plain(self, text: bytes) -> None:
+        """Take base64 text as it stands in the file."""
         self._text.append(text)
 
     def end(self) -> None:
@@ -48,7 +54,7 @@ class BinaryRows:
             raise ValueError(f"the last row is cut: {len(self._bytes)} bytes are left")
 
     def _decode(self) -> None:
-        text = self._odd + "".join("".join(self._text).split())
+        text = self._odd + b"".join(self._text).translate(None, _BLANKS)
         self._text.clear()
         whole = len(text) - len(text) % 4
         self._odd = text[whole:]
@@ -115,7 +121,7 @@ class BinaryRows:
             if place in self._variable:
                 begins = starts[:, run] + self._runs[run].itemsize + 4
                 if field.is_kept:
-                    arrays.append(_texts(field, data, begins.tolist(), starts[:, run + 1].tolist(), missing))
+                    arrays.append(_texts(field, held, data, begins, starts[:, run + 1], missing))
                 run += 1
             elif field.is_kept and rows is not None:
                 arrays.append(field.to_arrow(rows[f"c{place}"], missing))
@@ -127,8 +133,14 @@ class BinaryRows:
         """The bytes of one run in each row, as rows of its type."""
         if not run.itemsize:
             return None
-        if not self._variable:
-            return np.frombuffer(held, run, len(starts), int(starts[0]))
+        length = int(starts[1] - starts[0]) if len(starts) > 1 else run.itemsize
+        if length >= run.itemsize and (np.diff(starts) == length).all():  # rows of one length, as most are
+            last = int(starts[-1]) + run.itemsize
+            view = np.lib.stride_tricks.as_strided(
+                held[starts[0] : last], (len(starts), run.itemsize), (length, 1), writeable=False
+            )
+            alike: npt.NDArray[Any] = np.ascontiguousarray(view).view(run).reshape(len(starts))
+            return alike
         rows: npt.NDArray[Any] = held[starts[:, None] + np.arange(run.itemsize)].view(run).reshape(len(starts))
         return rows
 
@@ -157,12 +169,21 @@ def _alike(held: npt.NDArray[np.uint8], row: list[int], runs: list[int], length:
 
 
 def _texts(
-    field: Field, data: bytes, begins: list[int], ends: list[int], missing: npt.NDArray[np.bool_] | None
+    field: Field,
+    held: npt.NDArray[np.uint8],
+    data: bytes,
+    begins: _Places,
+    ends: _Places,
+    missing: npt.NDArray[np.bool_] | None,
 ) -> pa.Array:
     """Texts of variable length; equal ones, which are many in a catalogue, are decoded once."""
+    if len(begins) and (ends - begins == 1).all():  # a letter, as a filter is
+        codes, places = np.unique(held[begins], return_inverse=True)
+        letters = pa.array([field.text(bytes([code])) for code in codes.tolist()], pa.string())
+        return letters.take(pa.array(places, mask=missing))
     known: dict[bytes, str | None] = {}
     texts = []
-    for begin, end in zip(begins, ends, strict=True):
+    for begin, end in zip(begins.tolist(), ends.tolist(), strict=True):
         raw = data[begin:end]
         if raw not in known:
             known[raw] = field.text(raw)
