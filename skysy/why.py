@@ -15,7 +15,6 @@ from skysy.contract import Contract
 from skysy.errors import NotFound, UsageError
 from skysy.ledger import CHUNK_COLUMN
 from skysy.models.lineage import CutTerm
-from skysy.models.project import Project
 from skysy.store import Warehouse
 
 # key column of a raw table -> the column of int_selection__matched that leads there
@@ -119,13 +118,13 @@ def find_object(warehouse: Warehouse, target: str, radius_arcsec: float) -> tupl
 
 def tell(
     warehouse: Warehouse,
-    project: Project,
+    flow_sql: str,
     terms: list[CutTerm],
     contract: Contract,
     target: str,
     radius_arcsec: float = 5.0,
 ) -> Story:
-    """The story of the star that `target` names, from the last build; raises NotFound."""
+    """The story of the star that `target` names, from the last build, with `flow_sql` of measurement_flow; raises NotFound."""
     object_id, separation = find_object(warehouse, target, radius_arcsec)
     matched = _row(warehouse, "int_selection__matched", object_id)
     counts = warehouse.rows(
@@ -147,7 +146,7 @@ def tell(
         in_sample=bool(_row(warehouse, "sample", object_id)),
         rapid_filter=str(warehouse.value("SELECT getvariable('rapid_filter')")),
         cuts=_cuts(warehouse, terms, matched, verdicts),
-        measurements=_measurement_flow(warehouse, project, object_id),
+        measurements=_measurement_flow(warehouse, flow_sql, object_id),
         filters={str(name): int(n) for name, n in counts},
         nights=int(nights or 0),
         colours=_row(warehouse, "colours", object_id),
@@ -193,7 +192,7 @@ def _cuts(warehouse: Warehouse, terms: list[CutTerm], matched: dict[str, Any], v
     return cuts
 
 
-def _measurement_flow(warehouse: Warehouse, project: Project, object_id: int) -> list[dict[str, Any]]:
+def _measurement_flow(warehouse: Warehouse, flow_sql: str, object_id: int) -> list[dict[str, Any]]:
     """measurement_flow for this star alone: its own SQL, with views of the one star in the place of its inputs."""
     database = warehouse.value("SELECT current_database()")
     for name in ("stg_survey__photometry", "measurements"):
@@ -201,7 +200,7 @@ def _measurement_flow(warehouse: Warehouse, project: Project, object_id: int) ->
             f"CREATE TEMP VIEW {name} AS SELECT * FROM {database}.main.{name} WHERE object_id = {object_id:d}"
         )
     try:
-        found = warehouse.con.execute(project.model("measurement_flow").sql)
+        found = warehouse.con.execute(flow_sql)
         names = [column[0] for column in found.description or []]
         return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
     finally:

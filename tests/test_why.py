@@ -26,7 +26,14 @@ NIGHT = 57000.5
 def story(settings: Settings, target: str, radius_arcsec: float = 5.0) -> Story:
     with open_warehouse(settings) as warehouse:
         apply_built(warehouse)
-        return tell(warehouse, science(), terms(), load_contract("skymapper_dr2"), target, radius_arcsec)
+        return tell(
+            warehouse,
+            science().model("measurement_flow").sql,
+            terms(),
+            load_contract("skymapper_dr2"),
+            target,
+            radius_arcsec,
+        )
 
 
 @cache

@@ -39,16 +39,16 @@ def why(
     from skysy.models.build import built_release
     from skysy.models.lineage import cut_terms
     from skysy.models.parameters import apply_built
-    from skysy.models.project import load_project
+    from skysy.models.project import load_project, sql_of
     from skysy.store import open_warehouse
     from skysy.why import tell
 
     with open_warehouse(settings(warehouse, memory_limit, threads)) as house:
         release = built_release(house)
-        project = load_project(release, only=("int_selection__cuts", "measurement_flow"))
+        project = load_project(release, only=("int_selection__cuts",))
         apply_built(house)
         terms = cut_terms(project, "int_selection__cuts")
-        story = tell(house, project, terms, load_contract(release), target, radius)
+        story = tell(house, sql_of(release, "measurement_flow"), terms, load_contract(release), target, radius)
     if as_json:
         print_json(asdict(story))
         return

@@ -57,23 +57,39 @@ def load_project(
     a value that does not fit.
     """
     root = sql_directory or Path(str(files("skysy.sql")))
+    paths = _model_files(root, release)
+    models = _with_inputs(paths, only) if only else [read_model(path) for path in paths]
+    directories = () if only else (root / "audits", root / "audits" / release)
+    audits = [read_audit(path) for directory in directories for path in sorted(directory.glob("*.sql"))]
+    parameters = _parameters(root, root / STAGING / release, parameters_file, settings)
+    ordered = _ordered(models)
+    _check(ordered, audits, parameters)
+    if not only:
+        for model in ordered:
+            check_scope(model)
+    return Project(release, tuple(ordered), tuple(audits), parameters)
+
+
+def sql_of(release: str, name: str) -> str:
+    """The SQL of a model as it stands in its file, not parsed; raises NotFound for an unknown one."""
+    found = {path.stem: path for path in _model_files(Path(str(files("skysy.sql"))), release)}
+    if name not in found:
+        raise NotFound(f"There is no model {name}.", did_you_mean(name, found))
+    return found[name].read_text(encoding="utf-8")
+
+
+def _model_files(root: Path, release: str) -> list[Path]:
+    """Every model's file, by folder and name."""
     staging = root / STAGING / release
     if not staging.is_dir():
         known = sorted(entry.name for entry in (root / STAGING).glob("*") if entry.is_dir())
         raise NotFound(f"There is no release {release!r}.", did_you_mean(release, known))
-    paths = [
+    return [
         path
         for directory in (staging, root / "20_intermediate", root / "30_marts")
         for path in sorted(directory.glob("*.sql"))
         if path.name != PARAMETER_FILE
     ]
-    models = _with_inputs(paths, only) if only else [read_model(path) for path in paths]
-    directories = () if only else (root / "audits", root / "audits" / release)
-    audits = [read_audit(path) for directory in directories for path in sorted(directory.glob("*.sql"))]
-    parameters = _parameters(root, staging, parameters_file, settings)
-    ordered = _ordered(models)
-    _check(ordered, audits, parameters)
-    return Project(release, tuple(ordered), tuple(audits), parameters)
 
 
 def _with_inputs(paths: Sequence[Path], names: Iterable[str]) -> list[Model]:
@@ -155,5 +171,3 @@ def _check(models: list[Model], audits: list[Audit], parameters: Mapping[str, Pa
                     f"{item.path.name} reads the parameter {name}, which is not set.",
                     did_you_mean(name, parameters),
                 )
-    for model in models:
-        check_scope(model)
