@@ -152,6 +152,9 @@ class Peer:
             self.kill()
         if not is_open(self.database_port):
             _start_database(self._runner)
+        # DaCHS runs some jobs in its own threads (pid -1). Those of a killed server would hold their places in the queue for
+        # ever; an administrator takes them away, as here, and the service has forgotten them.
+        self.sql("DELETE FROM tap_schema.tapjobs WHERE phase = 'EXECUTING' AND pid < 2")
         self._serve()
 
     def stop(self) -> None:
