@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Annotated
 
 import typer
@@ -21,11 +22,24 @@ from skysy.cli.report import report
 from skysy.cli.simulate import simulate
 from skysy.cli.why import why
 
-_PANELS = {
-    "Start": (demo, simulate),
-    "Build": (plan, load, refresh, doctor, build, status),
-    "Ask": (candidates, why, match, sql, shell),
-    "Show": (report, figures, export, recover),
+_COMMANDS: Mapping[Callable[..., None], str] = {
+    demo: "A simulated sky from files to report, in a minute.",
+    simulate: "A sky of archive files whose truth is known.",
+    plan: "What the archives would send, before any row moves.",
+    load: "Archive files, or the live archives, into the warehouse.",
+    refresh: "Ask the archives for what is new or changed.",
+    doctor: "Which archives answer, and what is wrong.",
+    build: "Build what is stale of the science.",
+    status: "What is loaded, built, stale, and why.",
+    candidates: "The candidates, most outlying first, with reasons.",
+    why: "The story of one star.",
+    match: "Pairs of two tables by position.",
+    sql: "Ask the warehouse in SQL.",
+    shell: "A DuckDB shell on the warehouse, read only.",
+    report: "One HTML page of everything.",
+    figures: "The figures as PNG files.",
+    export: "The results as Parquet files.",
+    recover: "The build held against a simulated truth.",
 }
 
 app = typer.Typer(
@@ -53,8 +67,7 @@ def _frame(
     """Options that belong to no command."""
 
 
-for _panel, _functions in _PANELS.items():
-    for _function in _functions:
-        # A position may begin with a minus, and is no option then.
-        words = {"ignore_unknown_options": True} if _function is why else None
-        app.command(rich_help_panel=_panel, context_settings=words)(_function)
+for _function, _short in _COMMANDS.items():
+    # A position may begin with a minus, and is no option then.
+    words = {"ignore_unknown_options": True} if _function is why else None
+    app.command(short_help=_short, context_settings=words)(_function)
