@@ -287,13 +287,15 @@ def test_ctrl_c_rolls_back_and_is_a_keyboard_interrupt(tmp_path: Path, science: 
         build(house, science)
         before = toy.state_of(house)
     toy.edit(science, "totals.sql", "FROM means", "FROM means, range(100000) AS a, range(1000000) AS b")
-    timer = threading.Timer(0.7, os.kill, (os.getpid(), signal.SIGINT))
-    timer.start()
-    try:
-        with pytest.raises(KeyboardInterrupt), open_warehouse(place, write=True) as house:
-            build(house, science, "mag_max=19")
-    finally:
-        timer.cancel()
+    timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
+    project = load_project("toy", science, settings=("mag_max=19",))
+
+    def press(event: object) -> None:
+        if isinstance(event, Step) and event.model.name == "totals":
+            timer.start()
+
+    with pytest.raises(KeyboardInterrupt), open_warehouse(place, write=True) as house:
+        run_build(house, project, progress=press)
     with open_warehouse(place) as house:
         assert toy.state_of(house) == before
         assert house.value("SELECT state FROM meta.run ORDER BY run_id DESC LIMIT 1") == "failed"
@@ -305,6 +307,7 @@ from pathlib import Path
 sys.path.insert(0, {tests!r})
 import models_toy as toy
 from skysy.models.build import run_build
+from skysy.models.plan import Step
 from skysy.models.project import load_project
 from skysy.store import open_warehouse
 

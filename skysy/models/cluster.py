@@ -362,7 +362,11 @@ def _swept(warehouse: Path) -> Iterator[Path]:
     try:
         yield directory
     finally:
-        shutil.rmtree(directory, ignore_errors=True)
+        for _ in range(50):  # a worker whose fellow died may write a moment longer
+            shutil.rmtree(directory, ignore_errors=True)
+            if not directory.exists():
+                break
+            time.sleep(0.1)
 
 
 def _text(value: object) -> str:
