@@ -16,7 +16,7 @@ RAW = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize(("uploads", "form"), [(True, BINARY2), (False, "votable")])
+@pytest.mark.parametrize(("uploads", "form"), [(True, BINARY2), pytest.param(False, "votable", marks=pytest.mark.slow)])
 def test_every_route_brings_what_gives_the_same_results_as_the_files(
     client: Client, sky: Sky, uploads: bool, form: str
 ) -> None:

@@ -453,6 +453,7 @@ def test_workers_killed_again_and_again_change_nothing(sky_copy: Settings) -> No
     assert leavings(sky_copy.warehouse) == []
 
 
+@pytest.mark.slow
 def test_workers_that_keep_dying_are_told_and_the_last_build_stands(house: Warehouse, science: Path) -> None:
     build(house, science, None)
     before, died = toy.state_of(house), list[int]()

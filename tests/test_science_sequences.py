@@ -188,7 +188,7 @@ def timelines(draw: st.DrawFn) -> list[dict[str, Any]]:
     return rows
 
 
-@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(parts=st.lists(timelines(), min_size=1, max_size=4), late=st.booleans())
 def test_sequences_of_any_schedule_equal_the_loop(
     laboratory: Laboratory, parts: list[list[dict[str, Any]]], late: bool
