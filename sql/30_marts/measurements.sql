@@ -11,7 +11,7 @@
 --         one is kept: a detection that entered the catalogue mean before one that was clipped, then the smaller error,
 --         then the brighter, then the lower CCD number. measurement_flow counts what each cut takes
 
-WITH considered AS (
+WITH considered AS NOT MATERIALIZED (                                                           -- reading it again costs less than keeping it
     SELECT object_id, image_id, ccd, filter, mag_psf, e_mag_psf, flags, nimaflags, used_in_clip, chunk_id
     FROM stg_survey__photometry
     WHERE object_id IS NOT NULL                                                                  -- merged into a survey object
