@@ -16,6 +16,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from skysy.store import Warehouse
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "benchmarks.md"
@@ -95,6 +99,21 @@ def workplace() -> Iterator[Path]:
         yield directory
     finally:
         shutil.rmtree(directory, ignore_errors=True)
+
+
+def grow(house: Warehouse, rows: int) -> None:
+    """Copy photometry under new object ids until there are so many rows.
+
+    Magnitudes of copies differ by up to 0.001 mag: files of equal values would be smaller than a survey's.
+    """
+    have = int(house.value("SELECT count(*) FROM dr2.photometry"))
+    step = int(house.value("SELECT max(object_id) + 1 FROM dr2.photometry"))
+    change_mag = "(CAST(hash(p.object_id, p.image_id, copy) % 2001 AS DOUBLE) - 1000) / 1e6"
+    house.run(
+        f"INSERT INTO dr2.photometry SELECT p.* REPLACE (p.object_id + copy * {step} AS object_id, "
+        f"CAST(p.mag_psf + {change_mag} AS FLOAT) AS mag_psf) "
+        f"FROM dr2.photometry AS p, range(1, {-(-rows // have)}) AS c(copy) WHERE p.object_id IS NOT NULL"
+    )
 
 
 def skysy(*words: object) -> str:

@@ -62,24 +62,9 @@ def main() -> None:
         simulate(place / "sky", objects=given.objects, seed=11, format="parquet")
         with open_warehouse(settings, write=True, make=True) as house:
             load_directory(house, bench.RELEASE, place / "sky")
-            grow(house, given.rows)
+            bench.grow(house, given.rows)
         with open_warehouse(settings, write=True) as house:
             compare(house, given.rounds, given.patience)
-
-
-def grow(house: Warehouse, rows: int) -> None:
-    """Copy photometry under new object ids until there are so many rows.
-
-    Magnitudes of copies differ by up to 0.001 mag: files of equal values would be smaller than a survey's.
-    """
-    have = int(house.value("SELECT count(*) FROM dr2.photometry"))
-    step = int(house.value("SELECT max(object_id) + 1 FROM dr2.photometry"))
-    change_mag = "(CAST(hash(p.object_id, p.image_id, copy) % 2001 AS DOUBLE) - 1000) / 1e6"
-    house.run(
-        f"INSERT INTO dr2.photometry SELECT p.* REPLACE (p.object_id + copy * {step} AS object_id, "
-        f"CAST(p.mag_psf + {change_mag} AS FLOAT) AS mag_psf) "
-        f"FROM dr2.photometry AS p, range(1, {-(-rows // have)}) AS c(copy) WHERE p.object_id IS NOT NULL"
-    )
 
 
 def compare(house: Warehouse, rounds: int, patience_s: float) -> None:
