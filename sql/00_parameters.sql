@@ -45,16 +45,36 @@ SET VARIABLE sequence_exposures_max = 10;     -- exposures in a whole sequence; 
 -- Nightly colours.
 SET VARIABLE error_floor_mag = 0.01;          -- [mag] added in quadrature to each error, for colours only: the survey's 1 % reproducibility in u and v
 SET VARIABLE nightly_variance = 'plain';      -- 'plain': sum(e^2)/N^2, the variance of a plain mean, as the published colours; 'weighted': 1/sum(1/e^2)
+SET VARIABLE zero_point_correction = 'none';   -- 'none', 'add' or 'subtract': the published drift of the u and v zero points with E(B-V) (Huang et al. 2021, ApJ 907, 68; its sign is to be confirmed there)
 
 -- Rapid variability.
 SET VARIABLE rapid_filter = 'u';              -- filter whose exposures are compared (v has three a sequence too)
 SET VARIABLE rapid_min_exposures = 2;         -- valid exposures a sequence needs
 SET VARIABLE rapid_error_floor_mag = 0.01;    -- [mag] added in quadrature to each error in rapid_u_sigma_floored only
 
+-- Effective sigma: what rapid delta-u sigma is for stars that do not vary.
+SET VARIABLE effective_axis = 'u_mag';        -- 'u_mag' or 'error': sample objects are compared with those alike in mean u or in error
+SET VARIABLE effective_bin_objects = 3000;    -- objects in a running bin; p_empirical resolves one in so many
+SET VARIABLE effective_outlier_factor = 2.2;  -- objects above so many times the 95.5 % line of their bin do not count in it: of three Gaussian exposures 1 in 2 million
+
 -- Candidates: limits that hold all 22 published new objects; a description, not the paper's own regions.
 SET VARIABLE kde_bandwidth_mag = 0.1;         -- [mag] bandwidth of the Gaussian kernel density in (u-g, u-v) (recovered from published scores)
 SET VARIABLE density_ln_max = -4.496;         -- ln density at or below this is an outlier in colour
 SET VARIABLE rapid_u_sigma_min = 10.65;       -- rapid delta-u sigma at or above this is an outlier in variability
+SET VARIABLE rapid_p_max = 0.0;               -- an outlier in variability too if p_scatter of effective_sigma is at or below this; 0 leaves this rule out
+SET VARIABLE colour_box_ug_mag = [-99.0, 99.0]; -- [mag] an outlier in colour lies within these u - g; as wide as this all do
+SET VARIABLE colour_box_uv_mag = [-99.0, 99.0]; -- [mag] an outlier in colour lies within these u - v; as wide as this all do
+
+-- Cautions on candidates: none takes a candidate away.
+SET VARIABLE caution_simbad_types = ['C*', 'C*?', 'C*_Candidate', 'S*', 'S*?', 'S*_Candidate', 'CarbonStar', 'S*Star']; -- carbon and S stars, whose u, v and g differ from those of other giants
+SET VARIABLE caution_ebmv_mag = 0.3;          -- [mag] E(B-V) from which the survey's u and v zero points are off by more than 0.12 mag (Huang et al. 2021, table uv-zp-ebv)
+SET VARIABLE saturation_mag = [10.0, 10.5, 13.0]; -- [mag] u, v and g at which one Main Survey exposure saturates (survey page)
+SET VARIABLE caution_saturation_margin_mag = 0.5; -- [mag] measurements of Main Survey exposures brighter than saturation and this are near it
+SET VARIABLE caution_prox_arcsec = 10.0;      -- [arcsec] a survey source closer than this may blend in poor seeing
+SET VARIABLE caution_u_exposures = 3;         -- fewer u exposures in the sequence of the winning pair are few
+SET VARIABLE caution_nights = 2;              -- fewer nights behind a colour are few
+SET VARIABLE caution_colour_err_mag = 0.05;   -- [mag] greater errors of u - g or u - v are big
+SET VARIABLE caution_e_mag = 0.02;            -- [mag] greater errors of the winning pair's exposures are big
 
 -- What is asked of the archives: the cuts above that can be made there, loosened, on this part of the sky.
 SET VARIABLE archive_margin = 0.1;            -- fraction by which limits are loosened in the queries of sql/archive, so that cuts may change without a new download

@@ -2,22 +2,25 @@
 --
 -- grain:  one row per object_id of the sample that is an outlier
 -- key:    object_id
--- inputs: sample, colours, density_score, rapid_variability, stg_known__objects
+-- inputs: sample, colours, density_score, rapid_variability, effective_sigma, stg_known__objects, simbad_status, int_candidates__cautions
 -- source: "selected as outliers in (u-g, u-v) and/or rapid delta-u sigma" (Lucy 2024, abstract); the limits are the envelope of the 22
 --         published new objects, a description and not the paper's regions
 -- nulls:  an object without a density score or without a rapid delta-u sigma can be an outlier in the other one only
--- rule:   ranked by the rarer of two fractions: of scored sample objects whose colours are as rare or rarer, and of sample objects with a
+-- rule:   an outlier in colour is rare (density_ln_max) and lies in the colour box; one in variability reaches rapid_u_sigma_min or, where
+--         that rule is not left out, rapid_p_max. Cautions are said of a candidate and take none away. Ranked by the rarer of two fractions: of scored sample objects whose colours are as rare or rarer, and of sample objects with a
 --         rapid delta-u sigma whose value is as high or higher; then by the other fraction, then by object_id
 
 WITH scored AS (
     SELECT
         s.*, c.ug_mag, c.ug_err, c.uv_mag, c.uv_err, c.n_nights_ug, c.n_nights_uv,
         d.ln_density, r.rapid_u_sigma, r.rapid_u_sigma_floored, r.delta_u_mag, r.n_sequences,
-        r.image_id_i, r.image_id_j, r.sequence_id
+        r.image_id_i, r.image_id_j, r.sequence_id,
+        e.p_empirical, e.p_scatter, e.sigma_997
     FROM sample AS s
     LEFT JOIN colours AS c ON s.object_id = c.object_id
     LEFT JOIN density_score AS d ON s.object_id = d.object_id
     LEFT JOIN rapid_variability AS r ON s.object_id = r.object_id
+    LEFT JOIN effective_sigma AS e ON s.object_id = e.object_id
 ),
 
 placed AS (
@@ -29,14 +32,21 @@ placed AS (
         CASE WHEN rapid_u_sigma IS NOT NULL
              THEN CAST(rank() OVER (ORDER BY rapid_u_sigma DESC NULLS LAST) AS DOUBLE) / count(rapid_u_sigma) OVER ()
         END AS variability_fraction,
-        coalesce(ln_density <= getvariable('density_ln_max'), FALSE) AS is_colour_outlier,
-        coalesce(rapid_u_sigma >= getvariable('rapid_u_sigma_min'), FALSE) AS is_variability_outlier
+        coalesce(
+            ln_density <= getvariable('density_ln_max')
+            AND ug_mag BETWEEN getvariable('colour_box_ug_mag')[1] AND getvariable('colour_box_ug_mag')[2]
+            AND uv_mag BETWEEN getvariable('colour_box_uv_mag')[1] AND getvariable('colour_box_uv_mag')[2], FALSE
+        ) AS is_colour_outlier,
+        coalesce(rapid_u_sigma >= getvariable('rapid_u_sigma_min'), FALSE) AS is_sigma_outlier,
+        coalesce(getvariable('rapid_p_max') > 0 AND p_scatter <= getvariable('rapid_p_max'), FALSE) AS is_p_outlier
     FROM scored
 ),
 
 outliers AS (
     SELECT
         p.*, k.name AS known_name, k.object_type AS known_type,
+        is_sigma_outlier OR is_p_outlier AS is_variability_outlier,
+        b.state AS simbad_state, b.main_id, b.main_type, w.cautions,
         row_number() OVER (
             ORDER BY
                 least(coalesce(density_fraction, 1), coalesce(variability_fraction, 1)),
@@ -45,7 +55,9 @@ outliers AS (
         ) AS place
     FROM placed AS p
     LEFT JOIN stg_known__objects AS k ON p.object_id = k.object_id
-    WHERE is_colour_outlier OR is_variability_outlier
+    LEFT JOIN simbad_status AS b ON p.object_id = b.object_id
+    LEFT JOIN int_candidates__cautions AS w ON p.object_id = w.object_id
+    WHERE is_colour_outlier OR is_sigma_outlier OR is_p_outlier
 ),
 
 worded AS (
@@ -58,7 +70,7 @@ worded AS (
         CASE WHEN is_variability_outlier THEN format(
             'rapid change: {} differs by {:.3f} mag within one sequence, {:.2f} sigma (limit {:.2f}), {:.2f} sigma with the error floor',
             getvariable('rapid_filter'), delta_u_mag, rapid_u_sigma, CAST(getvariable('rapid_u_sigma_min') AS DOUBLE), rapid_u_sigma_floored
-        ) END AS variability_reason
+        ) || coalesce(format(', probability {:.2g} if nothing varies', p_scatter), '') END AS variability_reason
     FROM outliers
 )
 
@@ -69,6 +81,10 @@ SELECT
     CAST(concat_ws('+', CASE WHEN is_colour_outlier THEN 'colour' END, CASE WHEN is_variability_outlier THEN 'variability' END) AS VARCHAR) AS criteria, -- colour, variability or both {meta.code}
     CAST(known_name AS VARCHAR) AS known_name,                          -- name in the list of known objects {meta.id}
     CAST(known_type AS VARCHAR) AS known_type,                          -- its type there {src.class}
+    CAST(coalesce(simbad_state, 'not asked') AS VARCHAR) AS simbad_state, -- matched, none (asked, SIMBAD has nothing) or not asked {meta.code}
+    CAST(main_id AS VARCHAR) AS main_id,                                -- SIMBAD's main identifier {meta.id}
+    CAST(main_type AS VARCHAR) AS main_type,                            -- SIMBAD's main object type {src.class}
+    CAST(coalesce(cautions, '') AS VARCHAR) AS cautions,                -- what else could make it an outlier, in words; empty: nothing known {meta.note}
     CAST(source_id AS BIGINT) AS source_id,                             -- Gaia source {meta.id.cross}
     CAST(raj2000 AS DOUBLE) AS raj2000,                                 -- mean right ascension, ICRS [deg] {pos.eq.ra;meta.main}
     CAST(dej2000 AS DOUBLE) AS dej2000,                                 -- mean declination, ICRS [deg] {pos.eq.dec;meta.main}
@@ -88,6 +104,9 @@ SELECT
     CAST(rapid_u_sigma AS DOUBLE) AS rapid_u_sigma,                     -- rapid delta-u sigma {stat.snr;phot.mag;em.opt.U}
     CAST(rapid_u_sigma_floored AS DOUBLE) AS rapid_u_sigma_floored,     -- the same with an error floor in quadrature {stat.snr;phot.mag;em.opt.U}
     CAST(variability_fraction AS DOUBLE) AS variability_fraction,       -- fraction of sample objects with a sigma as high or higher {stat.rank}
+    CAST(p_empirical AS DOUBLE) AS p_empirical,                         -- share of sample objects as bright whose sigma is as high or higher {stat.probability}
+    CAST(p_scatter AS DOUBLE) AS p_scatter,                             -- probability of so high a sigma if nothing varies, see effective_sigma {stat.probability}
+    CAST(sigma_997 AS DOUBLE) AS sigma_997,                             -- 99.7 % of sample objects as bright lie at or below {stat.snr}
     CAST(delta_u_mag AS DOUBLE) AS delta_u_mag,                         -- change in u of the winning pair [mag] {phot.mag;em.opt.U;arith.diff}
     CAST(image_id_i AS BIGINT) AS image_id_i,                           -- its earlier exposure {meta.id;obs}
     CAST(image_id_j AS BIGINT) AS image_id_j,                           -- its later exposure {meta.id;obs}
