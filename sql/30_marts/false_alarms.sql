@@ -35,10 +35,11 @@ listed AS (
 )
 
 SELECT
-    CAST(one.step AS INTEGER) AS step,              -- order, from 1 {meta.number}
+    CAST(one.step AS INTEGER) AS step,              -- order, from 1; 2 is missing where rapid_p_max is 0 {meta.number}
     CAST(one.name AS VARCHAR) AS reaches,           -- the limit {meta.id}
     CAST(n_objects AS BIGINT) AS n_objects,         -- sample objects that have a rapid delta-u sigma {meta.number}
     CAST(one.found AS BIGINT) AS n_found,           -- of these, objects that reach the limit {meta.number}
     CAST(one.expected AS DOUBLE) AS n_expected      -- objects that would if nothing varied {meta.number;stat.mean}
 FROM listed
+WHERE one.step <> 2 OR getvariable('rapid_p_max') > 0   -- a rule that is left out has no limit
 ORDER BY step
