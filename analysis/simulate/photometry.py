@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from skysy.analysis.flicker import damped_walk
 from skysy.analysis.simulate.cadence import FILTERS, IMAGE_TYPES, Images
 from skysy.analysis.simulate.fields import HALF_WIDTH_DEG, Fields
 from skysy.analysis.simulate.shape import choose
@@ -124,20 +125,13 @@ def _errors(mag: Floats, band: Ints, depth_mag: Floats, rng: np.random.Generator
 
 
 def _flicker(stars: Stars, star: Ints, date_mjd: Floats, rng: np.random.Generator) -> Floats:
-    """An Ornstein-Uhlenbeck process in u of each flickerer: its rms, and a memory of FLICKER_TIMESCALE_D."""
+    """Change in u of each flickerer: a damped random walk of its rms, with a memory of FLICKER_TIMESCALE_D."""
     flicker = np.zeros(star.size)
     rows = np.flatnonzero(stars.flicker_mag[star] > 0)
     if rows.size == 0:
         return flicker
-    rows = rows[np.lexsort((date_mjd[rows], star[rows]))]
-    _, first, counts = np.unique(star[rows], return_index=True, return_counts=True)
-    kick = rng.normal(0, 1, rows.size)
-    state = kick.copy()
-    for rank in range(1, int(counts.max())):
-        now = first[counts > rank] + rank
-        memory = np.exp(-(date_mjd[rows[now]] - date_mjd[rows[now - 1]]) / FLICKER_TIMESCALE_D)
-        state[now] = memory * state[now - 1] + np.sqrt(1 - memory**2) * kick[now]
-    flicker[rows] = state * stars.flicker_mag[star[rows]]
+    walk = damped_walk(star[rows], date_mjd[rows], FLICKER_TIMESCALE_D, rng)
+    flicker[rows] = walk * stars.flicker_mag[star[rows]]
     return flicker
 
 

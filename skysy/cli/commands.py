@@ -14,6 +14,7 @@ from skysy.cli.candidates import candidates
 from skysy.cli.demo import demo
 from skysy.cli.export import export
 from skysy.cli.figures import figures
+from skysy.cli.inject import inject
 from skysy.cli.load import load
 from skysy.cli.match import match
 from skysy.cli.query import shell, sql
@@ -39,6 +40,7 @@ _COMMANDS: Mapping[Callable[..., None], str] = {
     report: "One HTML page of everything.",
     figures: "The figures as PNG files.",
     export: "The results as Parquet files.",
+    inject: "How much flickering would be found, and what share of stars flickers.",
     recover: "The build held against a simulated truth.",
 }
 
