@@ -7,11 +7,16 @@ sigma, as the smallest whole numbers of 1e-6 mag and of 1e-4 mag (at least 33) t
 
 from __future__ import annotations
 
+import math
 from decimal import Decimal
 from typing import Any, NamedTuple
 
 import pytest
-from conftest import COLOUR_SEQUENCE, MakeArchive, Row, detection, exposures, red_giant, table_rows, together
+from conftest import COLOUR_SEQUENCE, DR2, MakeArchive, Row, detection, exposures, red_giant, table_rows, together
+
+from skysy.models.parameters import apply_built
+from skysy.models.project import sql_of
+from skysy.store import open_warehouse
 
 NIGHT = 57000
 SEQUENCE = 20141209130000
@@ -193,6 +198,10 @@ def test_absolute_magnitudes_and_colours_of_22_stars_are_the_published_ones(make
         assert row["source_id"] == star.source_id
         assert row["abs_j_mag"] == pytest.approx(star.abs_j, abs=5.0001e-4)
         assert row["jk0_mag"] == pytest.approx(star.jk0, abs=5.0001e-5)
+        assert row["abs_j_mag"] == pytest.approx(float(star.j_m) - 5 * math.log10(star.r_est / 10), abs=1e-9)
+        assert row["jk0_mag"] == pytest.approx(
+            float(Decimal(star.j_m) - Decimal(star.k_m)) - 0.413 * star.ebmv, abs=1e-9
+        )
 
 
 def test_rapid_sigma_of_ten_stars_is_the_published_one_to_1e_6(make_archive: MakeArchive) -> None:
@@ -214,3 +223,55 @@ def test_rapid_sigma_at_the_stars_own_u_is_published_within_float_steps(make_arc
         sigma, _, e_i, e_j = VARIABLE[row["object_id"]]
         step = 2.0**-19 + 1e-6 if mean_u[row["object_id"]] > 16 else 0.0
         assert row["rapid_u_sigma"] == pytest.approx(sigma, abs=1e-6 + step / (e_i**2 + e_j**2) ** 0.5)
+
+
+# object_id: u - g and u - v (mag), ln density
+COLOURS = {
+    116530425: (0.725553, -0.201538, -7.969129),
+    139325510: (1.814286, -0.380713, -5.033475),
+    146210248: (0.885054, -0.010508, -7.655068),
+    147403802: (0.976422, -0.084982, -7.480586),
+    203972182: (-0.122917, -0.347714, -10.012412),
+    204354029: (1.032351, 0.14833, -7.347421),
+    244552792: (1.083188, -0.059119, -7.105421),
+    258351133: (1.335816, -0.21314, -6.265107),
+    310883323: (1.537015, 0.024404, -5.339875),
+    328041214: (0.741035, -0.204874, -7.962234),
+    367245020: (2.506078, 0.193187, -2.132097),
+    485038704: (1.187083, -0.740221, -8.029283),
+    188203409: (1.375877, 0.188092, -5.804977),
+    209418421: (1.065561, -0.096952, -7.18537),
+    238889424: (1.463664, -0.172511, -5.710734),
+    243161560: (2.312086, 0.63806, -3.982663),
+    261318067: (1.955853, 0.551006, -3.798971),
+    287706848: (1.670143, -0.030191, -4.868501),
+    318348044: (1.821705, -0.172172, -4.496735),
+    334957070: (1.156877, -0.171175, -6.937794),
+    408599880: (2.826194, 0.156528, -1.285696),
+    401946723: (1.034758, 0.121461, -7.305734),
+}
+
+
+def test_the_default_regions_select_all_22_stars_from_their_published_values(make_archive: MakeArchive) -> None:
+    """18 by their colours, some of these by their variability too; the other four by their variability alone."""
+    settings = make_archive(published_sky(dict.fromkeys(VARIABLE, 15.75)))
+    with open_warehouse(settings) as house:
+        apply_built(house)
+        house.run(
+            "CREATE TEMP TABLE colours AS SELECT *, 0.01 AS ug_err, 0.01 AS uv_err, 2 AS n_nights_ug, 2 AS n_nights_uv FROM (VALUES "
+            + ", ".join(f"({star}, {ug}e0, {uv}e0)" for star, (ug, uv, _) in COLOURS.items())
+            + ") AS t(object_id, ug_mag, uv_mag)"
+        )
+        house.run(
+            "CREATE TEMP TABLE density_score AS FROM (VALUES "
+            + ", ".join(f"({star}, {score}e0)" for star, (_, _, score) in COLOURS.items())
+            + ") AS t(object_id, ln_density)"
+        )
+        found = dict(house.rows(f"SELECT object_id, criteria FROM ({sql_of(DR2, 'candidates')})"))
+    assert set(found) == set(COLOURS)
+    by_colour = {star for star, (_, _, score) in COLOURS.items() if score <= -4.496}
+    by_variability = {star for star, (sigma, *_) in VARIABLE.items() if sigma >= 10.65}
+    assert len(by_colour) == 18
+    assert {star for star, why in found.items() if "colour" in why} == by_colour
+    assert {star for star, why in found.items() if "variability" in why} == by_variability
+    assert len(by_variability - by_colour) == 4
