@@ -70,7 +70,9 @@ worded AS (
         CASE WHEN is_variability_outlier THEN format(
             'rapid change: {} differs by {:.3f} mag within one sequence, {:.2f} sigma (limit {:.2f}), {:.2f} sigma with the error floor',
             getvariable('rapid_filter'), delta_u_mag, rapid_u_sigma, CAST(getvariable('rapid_u_sigma_min') AS DOUBLE), rapid_u_sigma_floored
-        ) || coalesce(format(', probability {:.2g} if nothing varies', p_scatter), '') END AS variability_reason
+        ) || CASE WHEN p_scatter < 1e-12 THEN ', probability below 1e-12 if nothing varies'   -- no noise is Gaussian so far out
+                WHEN p_scatter IS NOT NULL THEN format(', probability {:.2g} if nothing varies', p_scatter)
+                ELSE '' END END AS variability_reason
     FROM outliers
 )
 
