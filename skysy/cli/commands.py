@@ -20,6 +20,7 @@ from skysy.cli.query import shell, sql
 from skysy.cli.recover import recover
 from skysy.cli.report import report
 from skysy.cli.simulate import simulate
+from skysy.cli.unit import test
 from skysy.cli.why import why
 
 _COMMANDS: Mapping[Callable[..., None], str] = {
@@ -40,6 +41,7 @@ _COMMANDS: Mapping[Callable[..., None], str] = {
     figures: "The figures as PNG files.",
     export: "The results as Parquet files.",
     recover: "The build held against a simulated truth.",
+    test: "The models on rows written by hand.",
 }
 
 app = typer.Typer(
