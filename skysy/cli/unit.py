@@ -12,7 +12,7 @@ from skysy.cli.options import JsonOption, print_json, say
 
 def test(
     models: Annotated[
-        list[str] | None, typer.Argument(metavar="[MODEL]...", help="Models to test.", show_default="all with cases")
+        list[str] | None, typer.Argument(metavar="MODEL", help="Models to test.", show_default="all with cases")
     ] = None,
     cases: Annotated[
         Path, typer.Option("--cases", metavar="DIR", help="Where MODEL.yaml is, one file for each model.")
