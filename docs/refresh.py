@@ -1,7 +1,8 @@
 """Command output in the documentation, made by running the commands: `make docs` writes it, `make docs-check` compares.
 
 A block starts with the line `<!-- output of: COMMAND -->` and ends with `<!-- end -->`; what stands between is
-replaced. The commands run from the project's root and may read what `make demo` left in demo/.
+replaced. The commands run from the project's root and may read what `make demo` left in demo/. The pages that generate.py
+writes from the SQL are renewed, or compared, as well.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+
+import generate
 
 ROOT = Path(__file__).parent.parent
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
@@ -37,7 +40,7 @@ def output(command: str) -> str:
 
 def main(check: bool) -> int:
     """Rewrite the pages, or with `check` only name the blocks that no longer say what the command prints."""
-    stale = 0
+    stale = generate.main(check)
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
 

@@ -24,7 +24,7 @@ SET VARIABLE j_mag_max = 14.0;                -- [mag] J must be brighter, for 2
 SET VARIABLE jk0_mag_min = 0.85;              -- [mag] J - Ks corrected for reddening must be redder (Lucy 2021)
 SET VARIABLE extinction_jk = 0.413;           -- E(J-Ks) per unit of E(B-V) of Schlegel et al. 1998 (recovered from 80 published (J-Ks)0; Schlafly & Finkbeiner 2011 coefficients 0.723 - 0.310)
 SET VARIABLE abs_j_mag_max = 0.0;             -- [mag] absolute J magnitude, not corrected for extinction, must be brighter (Lucy 2021)
-SET VARIABLE result_flags_allowed = [1, 2];   -- Bailer-Jones et al. 2018: 1 = mode and highest-density interval, 2 = median and quantiles, 0 = failed; "converged" taken as not 0
+SET VARIABLE result_flags_allowed = [1, 2];   -- how a distance may have been found: 1 = mode and highest-density interval, 2 = median and quantiles, 0 = failed; "converged" taken as not 0 (Bailer-Jones et al. 2018)
 
 -- Measurements: which single detections count.
 SET VARIABLE mag_min = 0.0;                   -- [mag] PSF magnitude must be fainter: takes sentinels such as -99
@@ -36,19 +36,19 @@ SET VARIABLE nimaflags_limit = 5;             -- flagged pixels must be fewer (s
 SET VARIABLE image_types_refused = ['bad'];   -- images whose measurements do not count
 
 -- Colour sequences: u v g r u v i z u v, 100 s each, start to start 120 s (SkyMapper survey page; Lucy 2021).
-SET VARIABLE sequence_image_types = ['ms'];   -- Main Survey images
-SET VARIABLE sequence_exp_time_s_max = 101.0; -- [s] longer Main Survey exposures (300 s, 400 s u, v pairs) are no colour sequence
+SET VARIABLE sequence_image_types = ['ms'];   -- Main Survey images (SkyMapper survey page)
+SET VARIABLE sequence_exp_time_s_max = 101.0; -- [s] longer Main Survey exposures (300 s, 400 s u, v pairs) are no colour sequence (SkyMapper survey page: 100 s in every band)
 SET VARIABLE sequence_gap_min_max = 10.0;     -- [min] a longer pause between exposure starts of a field ends the sequence
 SET VARIABLE sequence_adjacent_min_max = 3.0; -- [min] exposures that start closer than this follow each other directly
-SET VARIABLE sequence_exposures_max = 10;     -- exposures in a whole sequence; what follows without a pause is another visit
+SET VARIABLE sequence_exposures_max = 10;     -- exposures in a whole sequence; what follows without a pause is another visit (SkyMapper survey page)
 
 -- Nightly colours.
-SET VARIABLE error_floor_mag = 0.01;          -- [mag] added in quadrature to each error, for colours only: the survey's 1 % reproducibility in u and v
-SET VARIABLE nightly_variance = 'plain';      -- 'plain': sum(e^2)/N^2, the variance of a plain mean, as the published colours; 'weighted': 1/sum(1/e^2)
+SET VARIABLE error_floor_mag = 0.01;          -- [mag] added in quadrature to each error, for colours only (the recipe behind the published colours; the survey reproduces u and v to 1 %)
+SET VARIABLE nightly_variance = 'plain';      -- 'plain': sum(e^2)/N^2, the variance of a plain mean; 'weighted': 1/sum(1/e^2) (plain is in the recipe behind the published colours)
 SET VARIABLE zero_point_correction = 'none';   -- 'none', 'add' or 'subtract': the published drift of the u and v zero points with E(B-V) (Huang et al. 2021, ApJ 907, 68; its sign is to be confirmed there)
 
 -- Rapid variability.
-SET VARIABLE rapid_filter = 'u';              -- filter whose exposures are compared (v has three a sequence too)
+SET VARIABLE rapid_filter = 'u';              -- filter whose exposures are compared; v has three a sequence too (Lucy 2021)
 SET VARIABLE rapid_min_exposures = 2;         -- valid exposures a sequence needs
 SET VARIABLE rapid_error_floor_mag = 0.01;    -- [mag] added in quadrature to each error in rapid_u_sigma_floored only
 
@@ -59,8 +59,8 @@ SET VARIABLE effective_outlier_factor = 2.2;  -- objects above so many times the
 
 -- Candidates: limits that hold all 22 published new objects; a description, not the paper's own regions.
 SET VARIABLE kde_bandwidth_mag = 0.1;         -- [mag] bandwidth of the Gaussian kernel density in (u-g, u-v) (recovered from published scores)
-SET VARIABLE density_ln_max = -4.496;         -- ln density at or below this is an outlier in colour
-SET VARIABLE rapid_u_sigma_min = 10.65;       -- rapid delta-u sigma at or above this is an outlier in variability
+SET VARIABLE density_ln_max = -4.496;         -- ln density at or below this is an outlier in colour (holds 18 of the 22 published new objects)
+SET VARIABLE rapid_u_sigma_min = 10.65;       -- rapid delta-u sigma at or above this is an outlier in variability (holds the other 4)
 SET VARIABLE rapid_p_max = 0.0;               -- an outlier in variability too if p_scatter of effective_sigma is at or below this; 0 leaves this rule out
 SET VARIABLE colour_box_ug_mag = [-99.0, 99.0]; -- [mag] an outlier in colour lies within these u - g; as wide as this all do
 SET VARIABLE colour_box_uv_mag = [-99.0, 99.0]; -- [mag] an outlier in colour lies within these u - v; as wide as this all do

@@ -12,7 +12,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from skysy.loaders import csv as loader
 from skysy.loaders import packed
@@ -80,6 +80,9 @@ def test_any_rows_that_we_write_are_read_bit_for_bit(tmp_path: Path, rows: list[
 def test_any_rows_that_another_tool_writes_are_read_bit_for_bit(
     tmp_path: Path, rows: list[tuple[Any, ...]], quoting: int, ending: str, null: str, start: str
 ) -> None:
+    # Python's writer leaves a carriage return without quotes where lines end in a line feed: nobody can tell it from an end then.
+    unquoted = quoting == csv.QUOTE_MINIMAL and ending == "\n"
+    assume(not (unquoted and any("\r" in (row[5] or "") for row in rows)))
     path = tmp_path / "rows.csv"
     with path.open("w", newline="", encoding="utf-8") as out:
         out.write(start)

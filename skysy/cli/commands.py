@@ -21,6 +21,7 @@ from skysy.cli.query import shell, sql
 from skysy.cli.recover import recover
 from skysy.cli.report import report
 from skysy.cli.simulate import simulate
+from skysy.cli.unit import test
 from skysy.cli.why import why
 
 _COMMANDS: Mapping[Callable[..., None], str] = {
@@ -42,6 +43,7 @@ _COMMANDS: Mapping[Callable[..., None], str] = {
     export: "The results as Parquet files.",
     inject: "How much flickering would be found, and what share of stars flickers.",
     recover: "The build held against a simulated truth.",
+    test: "The models on rows written by hand.",
 }
 
 app = typer.Typer(
