@@ -70,6 +70,14 @@ SLIPS = {
     "cut_flow": ("ends_at >= step), 0) AS BIGINT) AS n_in", "ends_at > step), 0) AS BIGINT) AS n_in"),
     "measurement_flow": ("n_pass - n_kept AS n_fail", "n_pass AS n_fail"),
     "candidates": ("rapid_u_sigma >= getvariable", "rapid_u_sigma > getvariable"),
+    "int_rapid__sequences": ("date := date, image_id := image_id,", "image_id := image_id, date := date,"),
+    "int_photometry__brightest": ("list_contains(getvariable('sequence_image_types'), image_type)", "TRUE"),
+    "int_reddening__zero_points": ("m.ebmv_sfd >= t.ebmv_from", "m.ebmv_sfd > t.ebmv_from"),
+    "int_effective__bins": ("CAST(r.n_as_high + 1 AS DOUBLE)", "CAST(r.n_as_high AS DOUBLE)"),
+    "effective_sigma": ("WHEN 'analytic' THEN 0", "WHEN 'scatter' THEN 0"),
+    "false_alarms": ("rapid_u_sigma > sigma_955", "rapid_u_sigma >= sigma_955"),
+    "int_candidates__cautions": ("m.prox < getvariable", "m.prox <= getvariable"),
+    "known_recovery": ("failure.passed IS NULL END", "FALSE END"),
     "simbad_status": ("WHEN m.main_id IS NULL THEN 'none'", "WHEN m.main_id IS NULL THEN 'not asked'"),
 }  # fmt: skip
 
@@ -144,6 +152,7 @@ def test_rows_in_another_order_are_told_only_where_the_order_is_promised(bench: 
 - name: a
   given:
     sample: [{object_id: 1}, {object_id: 2}]
+    colours: [{object_id: 1, ug_mag: 1.0, uv_mag: 0.1}, {object_id: 2, ug_mag: 1.0, uv_mag: 0.1}]
     density_score: [{object_id: 1, ln_density: -9.0}, {object_id: 2, ln_density: -8.0}]
   expect: [{object_id: 2, rank: 2}, {object_id: 1, rank: 1}]
 """
