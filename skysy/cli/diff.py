@@ -67,7 +67,7 @@ def _tell(found: Difference, top: int) -> None:
             typer.echo(f"    and {len(moves) - top:,} more: --top N, or --json for all")
     if not found.columns:
         typer.echo("Objects in both have the same values.")
-    elif found.columns:
+    else:
         typer.echo("Values of objects in both that changed by more than 1e-9")
         for column in found.columns:
             typer.echo(f"  {column.table + '.' + column.column:<40} {_column(column)}")
@@ -96,11 +96,17 @@ def _tell_making(found: Difference) -> None:
 
 def _cause(move: Move) -> str:
     """What did it, without the object's own values: moves of one cause are counted together."""
-    what = f"the cut {move.cut}" if move.cut else move.lost_at
-    table = f", first in {move.model}" if move.lost_at in ("colour", "variability") else ""
+    told = f"cut {move.cut}" if move.cut else move.lost_at
+    limits = ", ".join(f"{name} {a} -> {b}" for name, (a, b) in move.limits.items() if a != b)
+    causes = {
+        "limit": f"limit {limits}",
+        "value": "value" if move.cut else f"value, first in {move.model}",
+        "rule": f"rule of {move.model}",
+    }
+    if move.cause != "object":
+        told += ": " + " and ".join(causes[word] for word in move.cause.split(" and "))
     behind = ", ".join(_behind(one) for one in move.behind)
-    told = f": its {move.cause} changed{table}" if move.cause != "object" else ""
-    return f"{what}{told}" + (f" ({behind})" if behind else "")
+    return told + (f"; behind it {behind}" if behind else "")
 
 
 def _behind(one: Behind) -> str:
