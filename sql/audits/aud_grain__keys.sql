@@ -1,6 +1,6 @@
 -- aud_grain__keys: every table holds one row per key, and no key is NULL.
 -- severity: error
--- inputs: int_selection__matched, int_selection__cuts, int_sequences__exposures, int_density__points, sample, sequences, measurements, nightly_colours, colours, rapid_variability, density_score, candidates
+-- inputs: int_selection__matched, int_selection__cuts, int_sequences__exposures, int_density__points, sample, sequences, measurements, nightly_colours, colours, rapid_variability, density_score, candidates, followup
 
 SELECT 'int_selection__matched' AS model, concat_ws('/', object_id) AS key, count(*) AS n FROM int_selection__matched GROUP BY object_id HAVING count(*) > 1 OR object_id IS NULL
 UNION ALL
@@ -25,3 +25,5 @@ UNION ALL
 SELECT 'density_score', concat_ws('/', object_id), count(*) FROM density_score GROUP BY object_id HAVING count(*) > 1 OR object_id IS NULL
 UNION ALL
 SELECT 'candidates', concat_ws('/', object_id), count(*) FROM candidates GROUP BY object_id HAVING count(*) > 1 OR object_id IS NULL
+UNION ALL
+SELECT 'followup', concat_ws('/', object_id), count(*) FROM followup GROUP BY object_id HAVING count(*) > 1 OR object_id IS NULL
