@@ -1,8 +1,8 @@
 """Command output in the documentation, made by running the commands: `make docs` writes it, `make docs-check` compares.
 
-A block starts with the line `<!-- output of: COMMAND -->` and ends with `<!-- end -->`; what stands between is
-replaced. The commands run from the project's root and may read what `make demo` left in demo/. The pages that generate.py
-writes from the SQL are renewed, or compared, as well.
+A line `<!-- before: COMMAND -->` is run first and prints nothing; it must be harmless to repeat. A block starts with the line
+`<!-- output of: COMMAND -->` and ends with `<!-- end -->`; what stands between is replaced. The commands run from the project's
+root and may read what `make demo` left in demo/. The pages that generate.py writes from the SQL are renewed, or compared, as well.
 """
 
 from __future__ import annotations
@@ -19,12 +19,13 @@ import generate
 ROOT = Path(__file__).parent.parent
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 _BLOCK = re.compile(r"(?P<head><!-- output of: (?P<command>.+?) -->\n)(?P<body>.*?)(?P<end><!-- end -->)", re.DOTALL)
+_BEFORE = re.compile(r"<!-- before: (?P<command>.+?) -->")
 _VARYING = re.compile(r"\d+\.\d+ s\b|\d{4}-\d\d-\d\d \d\d:\d\d:\d\d")
 """What differs from run to run: seconds and clock times."""
 
 
-def output(command: str) -> str:
-    """What a command prints on standard output, under a prompt, as a Markdown code block."""
+def run(command: str) -> str:
+    """What a command prints on standard output."""
     program, *words = shlex.split(command)
     if program != "skysy":
         raise SystemExit(f"{command!r}: only skysy's own commands are run.")
@@ -34,7 +35,12 @@ def output(command: str) -> str:
     )
     if done.returncode:
         raise SystemExit(f"{command!r} failed:\n{done.stderr}")
-    lines = "\n".join(line.rstrip() for line in done.stdout.rstrip().splitlines())
+    return done.stdout
+
+
+def output(command: str) -> str:
+    """The same under a prompt, as a Markdown code block."""
+    lines = "\n".join(line.rstrip() for line in run(command).rstrip().splitlines())
     return f"\n```console\n$ {command}\n{lines}\n```\n\n"
 
 
@@ -43,6 +49,8 @@ def main(check: bool) -> int:
     stale = generate.main(check)
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
+        for before in _BEFORE.finditer(text):
+            run(before["command"])
 
         def fresh(block: re.Match[str], name: str = page.name) -> str:
             nonlocal stale

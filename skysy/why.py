@@ -67,6 +67,7 @@ class Story:
     ln_density: float | None
     candidate: dict[str, Any]
     known: dict[str, Any]
+    followup: dict[str, Any]
     origins: list[Origin] = field(default_factory=list)
 
     @property
@@ -154,12 +155,15 @@ def tell(
         ln_density=density.get("ln_density"),
         candidate=_row(warehouse, "candidates", object_id),
         known=_row(warehouse, "stg_known__objects", object_id),
+        followup=_row(warehouse, "followup", object_id),
         origins=_origins(warehouse, contract, object_id, matched),
     )
 
 
 def _row(warehouse: Warehouse, table: str, object_id: int) -> dict[str, Any]:
     names = warehouse.columns("main", table)
+    if not names:  # a build of an earlier skysy
+        return {}
     found = warehouse.rows(f"SELECT * FROM {table} WHERE object_id = ?", [object_id])
     return dict(zip(names, found[0], strict=True)) if found else {}
 

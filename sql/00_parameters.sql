@@ -76,6 +76,12 @@ SET VARIABLE caution_nights = 2;              -- fewer nights behind a colour ar
 SET VARIABLE caution_colour_err_mag = 0.05;   -- [mag] greater errors of u - g or u - v are big
 SET VARIABLE caution_e_mag = 0.02;            -- [mag] greater errors of the winning pair's exposures are big
 
+-- Follow-up: what confirms a candidate, and what keeps it one.
+SET VARIABLE ion_ev_min = 35.0;               -- [eV] the highest ion seen in emission must take more to be made (Lucy 2021: "emission from an ion > 35 eV")
+SET VARIABLE xray_kev_min = 2.4;              -- [keV] hard X-ray photons are above this; words only, the observer decides (Lucy 2021)
+SET VARIABLE peculiar_classes = ['S', 'SC', 'CS', 'C', 'CH', 'R', 'N']; -- classes of S and carbon stars, whose Balmer lines mislead without He I (Lucy 2021; Castelaz et al. 2000)
+SET VARIABLE balmer_extinction = [2.535, 3.609, 4.174, 4.437]; -- [mag.mag**-1] A(lambda) / E(B-V) of H alpha, beta, gamma, delta (Cardelli, Clayton and Mathis 1989, R_V = 3.1)
+
 -- What is asked of the archives: the cuts above that can be made there, loosened, on this part of the sky.
 SET VARIABLE archive_margin = 0.1;            -- fraction by which limits are loosened in the queries of sql/archive, so that cuts may change without a new download
 SET VARIABLE archive_ra_deg = [0, 360];       -- [deg] right ascensions asked for, from and up to

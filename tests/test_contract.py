@@ -36,6 +36,7 @@ REQUIRED = {
     "gaiadr2_complements.geometric_distance": "source_id r_est result_flag",
     "known.objects": "object_id name",
     "simbad.matches": "object_id main_id",
+    "followup.observations": "object_id observed_on",
     "s82.lightcurves": "object_id time mag magerr band",
     "s82.periods": "object_id period",
 }
@@ -43,7 +44,7 @@ BIGINTS = """
     dr2.master.object_id dr2.master.twomass_key dr2.master.allwise_cntr dr2.master.gaia_dr2_id1
     dr2.photometry.object_id dr2.photometry.image_id dr2.images.image_id ext.twomass_psc.pts_key
     ext.allwise.cntr ext.gaia_dr2.source_id gaiadr2_complements.geometric_distance.source_id
-    known.objects.object_id s82.lightcurves.object_id s82.periods.object_id
+    known.objects.object_id followup.observations.object_id s82.lightcurves.object_id s82.periods.object_id
 """
 KEYS = {
     "dr2.master": ("object_id",),
@@ -55,6 +56,7 @@ KEYS = {
     "gaiadr2_complements.geometric_distance": ("source_id",),
     "known.objects": ("object_id",),
     "simbad.matches": ("object_id",),
+    "followup.observations": ("object_id", "observed_on", "instrument"),
     "s82.lightcurves": (),
     "s82.periods": ("object_id",),
 }

@@ -78,6 +78,8 @@ SLIPS = {
     "false_alarms": ("rapid_u_sigma > sigma_955", "rapid_u_sigma >= sigma_955"),
     "int_candidates__cautions": ("m.prox < getvariable", "m.prox <= getvariable"),
     "known_recovery": ("failure.passed IS NULL END", "FALSE END"),
+    "stg_followup__observations": ("SELECT DISTINCT", "SELECT"),
+    "followup": ("ionisation_potential_ev > getvariable", "ionisation_potential_ev >= getvariable"),
     "simbad_status": ("WHEN m.main_id IS NULL THEN 'none'", "WHEN m.main_id IS NULL THEN 'not asked'"),
 }  # fmt: skip
 

@@ -12,6 +12,7 @@ from skysy.cli.archive import doctor, plan, refresh
 from skysy.cli.build import build, status
 from skysy.cli.candidates import candidates
 from skysy.cli.demo import demo
+from skysy.cli.diff import diff
 from skysy.cli.export import export
 from skysy.cli.figures import figures
 from skysy.cli.inject import inject
@@ -35,6 +36,7 @@ _COMMANDS: Mapping[Callable[..., None], str] = {
     status: "What is loaded, built, stale, and why.",
     candidates: "The candidates, most outlying first, with reasons.",
     why: "The story of one star.",
+    diff: "Two builds compared: who entered, who left, and why.",
     match: "Pairs of two tables by position.",
     sql: "Ask the warehouse in SQL.",
     shell: "A DuckDB shell on the warehouse, read only.",

@@ -56,6 +56,8 @@ def why(
 
 
 def _print(console: Console, story: Story) -> None:
+    from rich.markup import escape
+
     where = ""
     if story.raj2000 is not None and story.dej2000 is not None:
         where = f" at {story.raj2000:.6f} {story.dej2000:+.6f} deg"
@@ -65,6 +67,10 @@ def _print(console: Console, story: Story) -> None:
     if story.known:
         console.print(f"Known as {story.known['name']} ({story.known['object_type']}).")
     console.print(_verdict(story))
+    if story.followup:
+        followup = story.followup
+        seen = f"{followup['n_observations']} observation{'s' if followup['n_observations'] != 1 else ''}"
+        console.print(f"Follow-up ({seen}): [bold]{followup['verdict']}[/]. {escape(followup['verdict_reason'])}.")
     console.print("\n[bold]Joins and cuts[/], in order")
     for cut in story.cuts:
         console.print(f"  {_MARKS[cut.verdict]}  {cut.name:<19} {cut.sentence}: {_terms(cut)}")

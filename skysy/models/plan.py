@@ -195,7 +195,8 @@ def archive_state(warehouse: Warehouse, project: Project) -> dict[str, list[str]
     if missing := sorted(set(wanted) - {row[0] for row in there}):
         raise ModelError(
             f"Release {project.release} needs {', '.join(missing)}, which this warehouse does not have.",
-            f"Load those files with `skysy load --release {project.release} --from DIR`.",
+            f"Load those files with `skysy load --release {project.release} --from DIR`; where a table may be missing, the load of "
+            "any file makes it, empty.",
         )
     return {name: sorted(digests) for name, digests in state.items()}
 

@@ -1,6 +1,6 @@
 -- aud_grain__keys: every table holds one row per key, and no key is NULL.
 -- severity: error
--- inputs: int_selection__matched, int_selection__cuts, int_sequences__exposures, int_density__points, sample, sequences, measurements, nightly_colours, colours, rapid_variability, density_score, candidates, int_rapid__sequences, int_effective__bins, effective_sigma, int_candidates__cautions, int_photometry__brightest, int_reddening__zero_points, known_recovery
+-- inputs: int_selection__matched, int_selection__cuts, int_sequences__exposures, int_density__points, sample, sequences, measurements, nightly_colours, colours, rapid_variability, density_score, candidates, int_rapid__sequences, int_effective__bins, effective_sigma, int_candidates__cautions, int_photometry__brightest, int_reddening__zero_points, known_recovery, followup
 
 SELECT 'int_selection__matched' AS model, concat_ws('/', object_id) AS key, count(*) AS n FROM int_selection__matched GROUP BY object_id HAVING count(*) > 1 OR object_id IS NULL
 UNION ALL
@@ -39,3 +39,5 @@ UNION ALL
 SELECT 'int_reddening__zero_points', concat_ws('/', object_id), count(*) FROM int_reddening__zero_points GROUP BY object_id HAVING count(*) > 1 OR object_id IS NULL
 UNION ALL
 SELECT 'known_recovery', concat_ws('/', object_id), count(*) FROM known_recovery GROUP BY object_id HAVING count(*) > 1 OR object_id IS NULL
+UNION ALL
+SELECT 'followup', concat_ws('/', object_id), count(*) FROM followup GROUP BY object_id HAVING count(*) > 1 OR object_id IS NULL
