@@ -25,7 +25,9 @@ def test_the_first_are_told_in_order_with_every_reason_on_its_line(simulated: Sk
     heads = [line.split() for line in lines if not line.startswith("     ")][:3]
     assert [(int(head[0]), int(head[1])) for head in heads] == [(row["rank"], row["object_id"]) for row in expected]
     assert [line.strip() for line in lines if line.startswith("     ")] == [
-        reason for row in expected for reason in row["reason"].split("; ")
+        line
+        for row in expected
+        for line in [*row["reason"].split("; "), *([f"caution: {row['cautions']}"] if row["cautions"] else [])]
     ]
     total, sample = (
         table_rows(simulated.settings, f"SELECT count(*) AS n FROM {t}")[0]["n"] for t in ("candidates", "sample")

@@ -45,7 +45,9 @@ def test_every_file_of_sql_belongs_to_a_release() -> None:
         audit.path for one in projects for audit in one.audits
     }
     files = {
-        path for path in SQL.rglob("*.sql") if path.name != PARAMETER_FILE and path.parent.name not in ("match", "diff")
+        path
+        for path in SQL.rglob("*.sql")
+        if path.name != PARAMETER_FILE and path.parent.name not in ("match", "diff", "inject")
     }
     assert files - used == set()
 
