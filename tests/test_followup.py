@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -20,7 +22,7 @@ from skysy.cli.commands import app
 from skysy.config import Settings
 from skysy.errors import AuditFailed, ContractError, ValueDamaged
 from skysy.models.build import run_build
-from skysy.models.project import load_project
+from skysy.models.project import Project, load_project
 from skysy.store import create, open_warehouse
 
 ASKED = (True, False, None)
@@ -50,6 +52,14 @@ BY_HAND = [
     ((None, False, False, False, False, False, False), "neither"),  # fails whatever it is
     ((None, None, None, None, None, None, None), "undecided"),
 ]
+
+
+@cache
+def science(*settings: str) -> Project:
+    """The science under these `name=value` words, read once."""
+    return load_project(DR2, settings=settings)
+
+
 Answers = tuple[bool | None, ...]
 
 
@@ -221,10 +231,13 @@ def test_h_alpha_must_be_in_emission_and_above_every_higher_line(
 def test_the_limit_of_the_ion_is_a_parameter_and_strict(bench: Laboratory) -> None:
     rows = [{"object_id": n, **NIGHT, "ionisation_potential_ev": ev} for n, ev in enumerate((35.0, 35.1, 54.4))]
     assert [row["has_high_ion"] for row in verdicts(bench, rows).values()] == [False, True, True]
-    with bench.under("ion_ev_min=40.0"):
+    bench.con.execute("SET VARIABLE ion_ev_min = 40.0")
+    try:
         found = verdicts(bench, rows)
-        assert [found[n]["has_high_ion"] for n in range(3)] == [False, False, True]
-        assert "no emission from an ion above 40.0 eV (highest ion, 35.1 eV)" in found[1]["verdict_reason"]
+    finally:
+        bench.con.execute("SET VARIABLE ion_ev_min = 35.0")
+    assert [found[n]["has_high_ion"] for n in range(3)] == [False, False, True]
+    assert "no emission from an ion above 40.0 eV (highest ion, 35.1 eV)" in found[1]["verdict_reason"]
 
 
 @pytest.mark.parametrize(
@@ -327,15 +340,16 @@ def test_a_date_that_is_none_stops_the_build(tmp_path: Path, record: Path) -> No
     write(record, "1000,04.03.2021,WiFeS,true,,,")
     where = load(tmp_path, record)
     with open_warehouse(where, write=True) as warehouse, pytest.raises(AuditFailed, match=r"04\.03\.2021"):
-        run_build(warehouse, load_project(DR2), engines=ENGINES)
+        run_build(warehouse, science(), engines=ENGINES)
 
 
-@pytest.fixture
-def followed(tmp_path: Path, record: Path) -> Settings:
+@pytest.fixture(scope="module")
+def followed(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """A warehouse of one candidate, followed up twice, and of a row about a stranger."""
     images = exposures(20150101120000, "uvg", 57000.5)
     seen = [detection(1000, image, 15.0, 0.01) for image in images]
-    where = Settings(tmp_path / "warehouse", "1GB", 2)
+    record = tmp_path_factory.mktemp("followed")
+    where = Settings(record / "warehouse", "1GB", 2)
     write(
         record,
         "1000,2021-03-04,WiFeS,true,,54.4,",
@@ -346,7 +360,7 @@ def followed(tmp_path: Path, record: Path) -> Settings:
     with open_warehouse(where, write=True) as warehouse:
         fill(warehouse, DR2, {**red_giant(1000), "dr2.images": images, "dr2.photometry": seen})
         load_directory(warehouse, DR2, record)
-        run_build(warehouse, load_project(DR2, settings=["density_ln_max=100.0"]), engines=ENGINES)
+        run_build(warehouse, science("density_ln_max=100.0"), engines=ENGINES)
     return where
 
 
@@ -366,8 +380,10 @@ def test_the_commands_tell_the_verdict_and_the_build_warns_of_what_is_odd(follow
     assert json.loads(told(followed, "candidates", "--json"))[0]["verdict"] == "SkySy"
 
 
-def test_a_build_of_before_there_were_verdicts_is_still_told(followed: Settings) -> None:
-    with duckdb.connect(str(followed.database)) as con:
+def test_a_build_of_before_there_were_verdicts_is_still_told(followed: Settings, tmp_path: Path) -> None:
+    old = Settings(tmp_path / "old", "1GB", 2)
+    shutil.copytree(followed.warehouse, old.warehouse)
+    with duckdb.connect(str(old.database)) as con:
         con.execute("DROP TABLE followup")
-    assert "follow-up" not in told(followed, "candidates").lower()
-    assert "Follow-up" not in told(followed, "why", "1000")
+    assert "follow-up" not in told(old, "candidates").lower()
+    assert "Follow-up" not in told(old, "why", "1000")
