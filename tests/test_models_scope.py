@@ -64,7 +64,7 @@ REFUSED = [
     ("SELECT night, max(x) AS x FROM t GROUP BY ALL", "t", "", "has no object_id"),
     ("SELECT object_id, count(*) AS n FROM t GROUP BY ROLLUP (object_id)", "t", "", "has no object_id"),
     ("SELECT object_id, n FROM t GROUP BY GROUPING SETS ((object_id, n), (n))", "t", "", "has no object_id"),
-    ("SELECT max(x) AS x FROM t", "t", "", "is over all objects"),
+    ("SELECT max(x) AS x FROM t", "t", "", "is over all rows"),
     ("SELECT object_id, rank() OVER (ORDER BY x) AS r FROM t", "t", "", "not PARTITION BY object_id"),
     ("SELECT object_id, rank() OVER w AS r FROM t WINDOW w AS (PARTITION BY d)", "t", "", "not PARTITION BY"),
     ("SELECT object_id, count(*) OVER () AS n FROM t", "t", "", "not PARTITION BY object_id"),
@@ -97,7 +97,7 @@ REFUSED = [
         "broadcast table",
     ),
     ("SELECT DISTINCT night FROM t", "t", "", "a DISTINCT has no object_id"),
-    ("SELECT object_id % 10 AS object_id FROM t", "t", "", "makes an object_id of something else"),
+    ("SELECT object_id % 10 AS object_id FROM t", "t", "", "makes object_id of something else"),
 ]
 
 

@@ -65,8 +65,8 @@ def load_project(
     ordered = _ordered(models)
     _check(ordered, audits, parameters)
     if not only:
-        for model in ordered:
-            check_scope(model)
+        for item in (*ordered, *audits):
+            check_scope(item)
     return Project(release, tuple(ordered), tuple(audits), parameters)
 
 

@@ -1,6 +1,6 @@
--- aud_grain__keys: every table holds one row per key, and no key is NULL.
+-- aud_grain__keys: every table of the catalogue, of exposures and of outliers holds one row per key, and no key is NULL.
 -- severity: error
--- inputs: int_selection__matched, int_selection__cuts, int_sequences__exposures, int_density__points, sample, sequences, measurements, nightly_colours, colours, rapid_variability, density_score, candidates
+-- inputs: int_selection__matched, int_selection__cuts, int_sequences__exposures, int_density__points, sample, sequences, density_score, candidates
 
 SELECT 'int_selection__matched' AS model, concat_ws('/', object_id) AS key, count(*) AS n FROM int_selection__matched GROUP BY object_id HAVING count(*) > 1 OR object_id IS NULL
 UNION ALL
@@ -13,14 +13,6 @@ UNION ALL
 SELECT 'sample', concat_ws('/', object_id), count(*) FROM sample GROUP BY object_id HAVING count(*) > 1 OR object_id IS NULL
 UNION ALL
 SELECT 'sequences', concat_ws('/', sequence_id), count(*) FROM sequences GROUP BY sequence_id HAVING count(*) > 1 OR sequence_id IS NULL
-UNION ALL
-SELECT 'measurements', concat_ws('/', object_id, image_id), count(*) FROM measurements GROUP BY object_id, image_id HAVING count(*) > 1 OR object_id IS NULL OR image_id IS NULL
-UNION ALL
-SELECT 'nightly_colours', concat_ws('/', object_id, night_mjd), count(*) FROM nightly_colours GROUP BY object_id, night_mjd HAVING count(*) > 1 OR object_id IS NULL OR night_mjd IS NULL
-UNION ALL
-SELECT 'colours', concat_ws('/', object_id), count(*) FROM colours GROUP BY object_id HAVING count(*) > 1 OR object_id IS NULL
-UNION ALL
-SELECT 'rapid_variability', concat_ws('/', object_id), count(*) FROM rapid_variability GROUP BY object_id HAVING count(*) > 1 OR object_id IS NULL
 UNION ALL
 SELECT 'density_score', concat_ws('/', object_id), count(*) FROM density_score GROUP BY object_id HAVING count(*) > 1 OR object_id IS NULL
 UNION ALL

@@ -1,5 +1,6 @@
 -- aud_values__ranges: results lie where they can: coordinates on the sky, errors above zero, nights and colours together or not at all.
 -- severity: error
+-- scope: object
 -- inputs: sample, nightly_colours, colours, rapid_variability
 
 SELECT 'sample' AS model, object_id, 'position' AS what FROM sample WHERE raj2000 NOT BETWEEN 0 AND 360 OR dej2000 NOT BETWEEN -90 AND 90
