@@ -70,7 +70,7 @@ class AuditResult:
     offenders: int
     sample: list[dict[str, Any]]
     touched_only: bool = False
-    """Whether it looked at the touched objects alone; elsewhere it had found nothing before, and nothing changed."""
+    """Whether it looked at touched objects or chunks alone; elsewhere it had found nothing before, and nothing changed."""
 
 
 @dataclass(frozen=True)
@@ -333,12 +333,12 @@ def _run_audit(warehouse: Warehouse, audit: Audit, touched: Touched | None) -> A
         explained(f"The audit {audit.path.name}", warehouse),
         touched.only(audit) if touched is not None else nullcontext(),
     ):
-        count = int(warehouse.value(f"SELECT count(*) FROM {audit.query} AS offenders"))
-        sample = []
-        if count:
-            found = warehouse.con.execute(f"SELECT * FROM {audit.query} AS offenders ORDER BY ALL LIMIT {SAMPLE_ROWS}")
-            names = [column[0] for column in found.description or []]
-            sample = [dict(zip(names, map(plain, row), strict=True)) for row in found.fetchall()]
+        warehouse.run(f"CREATE TEMP TABLE _offenders AS FROM {audit.query}")
+        count = int(warehouse.value("SELECT count(*) FROM temp._offenders"))
+        found = warehouse.con.execute(f"FROM temp._offenders ORDER BY ALL LIMIT {SAMPLE_ROWS}")
+        names = [column[0] for column in found.description or []]
+        sample = [dict(zip(names, map(plain, row), strict=True)) for row in found.fetchall()]
+        warehouse.run("DROP TABLE temp._offenders")
     return AuditResult(audit.name, audit.severity, audit.sentence, count, sample, touched is not None)
 
 

@@ -135,7 +135,7 @@ def read_audit(path: Path) -> Audit:
         inputs=_checked_inputs(path, fields, tree),
         parameters=parameters_read(path, tree),
         tree=tree,
-        scope=_choice(path, fields, "scope", _SCOPES[:2]),
+        scope=_choice(path, fields, "scope", _SCOPES),
         broadcast=_names(fields.get("broadcast", "")),
     )
     _check_broadcast(audit)

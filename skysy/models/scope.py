@@ -4,8 +4,8 @@ Each object's rows lie together in one part of the sky; tables declared `broadca
 So groups and windows keep to one object_id, joins are on object_id or to a broadcast table, and nothing looks
 at all objects at once: no LIMIT, no bare aggregate, no subquery over another object's rows.
 
-`scope: chunk` says the same of what was loaded together, by chunk_id; an audit of `scope: object`, that whether an
-object breaks its promise is seen from that object's rows.
+`scope: chunk` says the same of what was loaded together, by chunk_id; an audit says by its scope
+that whether an object or a load breaks its promise is seen from the rows of that object or load.
 """
 
 from __future__ import annotations

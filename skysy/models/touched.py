@@ -3,7 +3,7 @@
 A model of `scope: object` makes an object's rows from that object's rows alone, and from whole `broadcast` tables. So what
 new detections leave untouched is as a whole build would make it. The model's SQL runs unchanged over all rows of the touched
 objects, and what it gives takes their place in the standing table; with `scope: chunk` the same goes for what was loaded
-together. An audit of `scope: object` that found nothing need look only there. What cannot be shown to be so is done whole:
+together. An audit of such a scope that found nothing need look only there. What cannot be shown to be so is done whole:
 see `reach`.
 """
 
@@ -87,9 +87,9 @@ class Touched:
         return Renewed(rows, ledger.changed_hash(content, gone=_NOTHING, come=come), anew)
 
     def covers(self, step: AuditStep) -> bool:
-        """Whether an audit finds the same if it looks at the touched objects alone."""
+        """Whether an audit finds the same if it looks at what is touched alone."""
         audit = step.audit
-        return step.kept and self._deep.isdisjoint(audit.inputs) and _reach(audit, self._reaches) == "object"
+        return step.kept and self._deep.isdisjoint(audit.inputs) and _reach(audit, self._reaches) != EVERYWHERE
 
     @contextmanager
     def only(self, item: Model | Audit) -> Iterator[None]:

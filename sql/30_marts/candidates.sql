@@ -10,12 +10,8 @@
 --         rapid delta-u sigma whose value is as high or higher; then by the other fraction, then by object_id
 
 WITH scored AS (
-    SELECT
-        s.*, c.ug_mag, c.ug_err, c.uv_mag, c.uv_err, c.n_nights_ug, c.n_nights_uv,
-        d.ln_density, r.rapid_u_sigma, r.rapid_u_sigma_floored, r.delta_u_mag, r.n_sequences,
-        r.image_id_i, r.image_id_j, r.sequence_id
+    SELECT s.object_id, d.ln_density, r.rapid_u_sigma
     FROM sample AS s
-    LEFT JOIN colours AS c ON s.object_id = c.object_id
     LEFT JOIN density_score AS d ON s.object_id = d.object_id
     LEFT JOIN rapid_variability AS r ON s.object_id = r.object_id
 ),
@@ -36,16 +32,27 @@ placed AS (
 
 outliers AS (
     SELECT
-        p.*, k.name AS known_name, k.object_type AS known_type,
+        *,
         row_number() OVER (
             ORDER BY
                 least(coalesce(density_fraction, 1), coalesce(variability_fraction, 1)),
                 greatest(coalesce(density_fraction, 1), coalesce(variability_fraction, 1)),
-                p.object_id
+                object_id
         ) AS place
-    FROM placed AS p
-    LEFT JOIN stg_known__objects AS k ON p.object_id = k.object_id
+    FROM placed
     WHERE is_colour_outlier OR is_variability_outlier
+),
+
+told AS (
+    SELECT
+        s.*, o.* EXCLUDE (object_id), c.ug_mag, c.ug_err, c.uv_mag, c.uv_err, c.n_nights_ug, c.n_nights_uv,
+        r.rapid_u_sigma_floored, r.delta_u_mag, r.n_sequences, r.image_id_i, r.image_id_j, r.sequence_id,
+        k.name AS known_name, k.object_type AS known_type
+    FROM outliers AS o
+    JOIN sample AS s ON o.object_id = s.object_id
+    LEFT JOIN colours AS c ON o.object_id = c.object_id
+    LEFT JOIN rapid_variability AS r ON o.object_id = r.object_id
+    LEFT JOIN stg_known__objects AS k ON o.object_id = k.object_id
 ),
 
 worded AS (
@@ -59,7 +66,7 @@ worded AS (
             'rapid change: {} differs by {:.3f} mag within one sequence, {:.2f} sigma (limit {:.2f}), {:.2f} sigma with the error floor',
             getvariable('rapid_filter'), delta_u_mag, rapid_u_sigma, CAST(getvariable('rapid_u_sigma_min') AS DOUBLE), rapid_u_sigma_floored
         ) END AS variability_reason
-    FROM outliers
+    FROM told
 )
 
 SELECT
