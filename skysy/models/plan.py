@@ -273,8 +273,9 @@ def _base(model: Model, state: State, last: Built | None, release: str, existing
     if last is None or existing.get(model.name) != model.kind:
         return None
     versions = {"skysy": __version__, "duckdb": duckdb.__version__}
-    then = (last.release, last.sql, last.parameters, last.inputs.get("engine"), last.versions | versions)
-    now = (release, state.sql, state.parameters, state.engine, last.versions)
+    made_by = {name: last.versions.get(name) for name in versions}
+    then = (last.release, last.sql, last.parameters, last.inputs.get("engine"), made_by)
+    now = (release, state.sql, state.parameters, state.engine, versions)
     names = [set(last.inputs.get(part, {})) for part in ("models", "archive", "chunks")]
     return last if then == now and names == [set(state.models), set(state.archive), set(state.chunks)] else None
 

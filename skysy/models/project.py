@@ -65,7 +65,8 @@ def load_project(
     ordered = _ordered(models)
     _check(ordered, audits, parameters)
     if not only:
-        for item in (*ordered, *audits):
+        items: list[Model | Audit] = [*ordered, *audits]
+        for item in items:
             check_scope(item)
     return Project(release, tuple(ordered), tuple(audits), parameters)
 

@@ -54,7 +54,6 @@ class Touched:
         self._chunks = sorted({chunk for step in plan.stale for chunk in _new_chunks(step)})
         self._deep = _views_of_models(plan.steps)
         self._without_object = False
-        self.objects = 0
         sound = {step.model.name for step in plan.stale if self._stands(step)}
         self._reaches = reach(plan.steps, sound)
         if "object" in self._reaches.values() and not self._find_objects(plan):
@@ -133,7 +132,6 @@ class Touched:
         ]
         new = " UNION ALL ".join(f"SELECT {OBJECT} FROM {view} WHERE {conditions[0]}" for view in views)
         house.run(f"CREATE TEMP TABLE {_IDS} AS SELECT DISTINCT {OBJECT} FROM ({new})")
-        self.objects = int(house.value(f"SELECT count(*) FROM temp.{_IDS}"))
         self._without_object = bool(house.value(f"SELECT count(*) FROM temp.{_IDS} WHERE {OBJECT} IS NULL"))
         rows = sum(int(house.value(f"SELECT count(*) FROM {view}")) for view in views)
         touched = sum(
@@ -178,20 +176,15 @@ def _reach(item: Model | Audit, reaches: Mapping[str, str]) -> str:
     """How far a change of what it reads reaches in a model or audit that stands on its last state."""
     cut = _cut_up(item)
     changes = {reaches.get(name, EVERYWHERE) for name in cut} - {NOWHERE}
-    is_view = isinstance(item, Model) and item.kind == "view"
-    raw = any("." in name for name in cut)  # an archive's own schema cannot be hidden behind views of touched rows
     if any(reaches.get(name) != NOWHERE for name in item.broadcast):
         return EVERYWHERE
-    if item.scope == "object" and not raw and changes <= {"object", NEW_ROWS}:
-        return "object"
-    if item.scope == "chunk" and (is_view or not raw) and changes <= {"chunk", NEW_ROWS}:
-        tells = (
-            isinstance(item, Model)
-            and is_view
-            and all("." in name for name in item.inputs)
-            and any(column.name.lower() == OBJECT for column in item.columns)
-        )
-        return NEW_ROWS if tells else "chunk"
+    if isinstance(item, Model) and item.kind == "view" and item.scope == "chunk" and not item.model_inputs:
+        if changes <= {NEW_ROWS}:
+            return NEW_ROWS if any(column.name.lower() == OBJECT for column in item.columns) else "chunk"
+    elif any("." in name for name in cut):  # an archive's own schema cannot be hidden behind views of touched rows
+        return EVERYWHERE
+    elif changes <= {item.scope, NEW_ROWS} and item.scope != "global":
+        return item.scope
     return EVERYWHERE
 
 
