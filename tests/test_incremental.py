@@ -50,14 +50,7 @@ PARTS = {"int_kept", "means", "int_counts"}
 
 def write_science(directory: Path) -> Path:
     """The toy's sql/, its staging by loads and its audits by objects."""
-    science = toy.write_science(directory)
-    toy.edit(science, "stg_obs.sql", "-- kind:   view", "-- scope:  chunk\n-- kind:   view")
-    toy.edit(
-        science,
-        "stg_obs.sql",
-        "AS mag               -- magnitude [mag] {phot.mag}",
-        "AS mag,              -- magnitude [mag] {phot.mag}\n    CAST(_chunk_id AS INTEGER) AS chunk_id   -- the load {meta.id}",
-    )
+    science = toy.tell_loads(toy.write_science(directory))
     toy.edit(science, "aud_keys.sql", "-- inputs", "-- scope: object\n-- inputs")
     toy.edit(science, "aud_few.sql", "-- inputs", "-- scope: object\n-- inputs")
     (science / "20_intermediate/int_counts.sql").write_text(COUNTS, encoding="utf-8")
