@@ -2,14 +2,14 @@
 
     python benchmarks/incremental.py --warehouse DIR        a warehouse that is loaded
 
-In a copy, some detections are taken out, the rest is built, and they are loaded as one more file. Then both builds are made by
-turns, each in a fresh copy of that. All tables must have the same content hash after both, and be what the ledger says.
+In a copy, some detections are taken out, the rest is built, and they are loaded as one more file. In each round both builds are
+made in a fresh copy of that, the whole one last. All tables must have the same content hash after both, be what the ledger says,
+and the audits must have found the same.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
 from pathlib import Path
 
@@ -18,7 +18,7 @@ import bench
 from skysy import ledger
 from skysy.config import Settings
 from skysy.models.status import check_contents
-from skysy.store import open_warehouse
+from skysy.store import Warehouse, open_warehouse
 
 QUANTILE = "(SELECT quantile_disc(object_id, {}) FROM dr2.photometry)"
 LATE = {
@@ -27,7 +27,6 @@ LATE = {
     "rows drawn from all": "hash(object_id, image_id, ccd) % 100 = 0",
 }
 """About one per cent of the rows each: with objects whole, or a few rows of many objects."""
-SIDES = {"new rows": ("build",), "whole": ("build", "--force")}
 
 
 def main() -> None:
@@ -38,36 +37,27 @@ def main() -> None:
     head = (
         "what came",
         "rows",
-        "of all",
         "seconds",
+        "whole",
+        "ratio",
         "processor time s",
-        "seconds over whole",
-        "processor time over whole",
+        "whole",
+        "ratio",
+        "measurements made anew",
     )
-    lines, notes = [], []
+    lines = []
     for what, late in LATE.items():
         with bench.workplace() as place:
-            rows, total = prepare(given.warehouse, place, late)
-            runs: dict[str, list[bench.Run]] = {name: [] for name in SIDES}
-            results = set()
-            for number in range(given.rounds):
-                for name in list(SIDES) if number % 2 == 0 else reversed(SIDES):
-                    run, result, anew = measure(place, *SIDES[name])
-                    print(f"{what}, {name:<10} {run}", flush=True)
-                    runs[name].append(run)
-                    results.add(result)
-                    if name == "new rows":
-                        told = "; ".join(f"{model} {n:,} of {of:,} rows" for model, n, of in anew)
-            if len(results) != 1:
-                raise SystemExit(f"{what}: the results differ: {results}")
-        part = {name: ([one.seconds for one in runs[name]], [one.cpu for one in runs[name]]) for name in SIDES}
-        for name in SIDES:
-            over = [bench.ratios(mine, whole, 2) for mine, whole in zip(part[name], part["whole"], strict=True)]
-            lines.append(
-                (f"{what}: {name}", f"{rows:,}", f"{total:,}", *(bench.told(one, 1) for one in part[name]), *over)
-            )
-        notes.append(f"Made anew for {what}: {told or 'nothing apart, all tables whole'}.")
-    bench.publish("incremental", [f"{given.rounds} rounds, 2 threads, 4GB.", "", *bench.table(head, lines), "", *notes])
+            came, total = prepare(given.warehouse, place, late)
+            rounds = [both(place, what) for _ in range(given.rounds)]
+        anew = {one[2] for one in rounds}.pop()
+        lines.append((what, f"{came:,}"))
+        for measure in ("seconds", "cpu"):
+            new, whole = ([getattr(one[side], measure) for one in rounds] for side in (0, 1))
+            lines[-1] += (bench.told(new, 1), bench.told(whole, 1), bench.ratios(new, whole, 2))
+        lines[-1] += (anew,)
+    about = f"{total:,} detections with those that came, {given.rounds} rounds, 2 threads, memory limit 4GB."
+    bench.publish("incremental", [about, "", *bench.table(head, lines)])
 
 
 def prepare(warehouse: Path, place: Path, late: str) -> tuple[int, int]:
@@ -93,22 +83,33 @@ def prepare(warehouse: Path, place: Path, late: str) -> tuple[int, int]:
     return total - left, total
 
 
-def measure(place: Path, *words: str) -> tuple[bench.Run, str, list[tuple[str, int, int]]]:
-    """What a build took in a fresh copy, the content of what it made, and the tables of which only a part was made anew."""
+def both(place: Path, what: str) -> tuple[bench.Run, bench.Run, str]:
+    """What a build takes in a fresh copy, then a whole one there; and how many measurements the first made anew."""
     where = Settings(place / "copy", "4GB", 2)
     shutil.copytree(place / "ready", where.warehouse)
-    bench.wait_for_quiet(10)
-    run = bench.measured(*words, "-q", "--warehouse", where.warehouse, "--memory-limit", "4GB", "--threads", 2)
+    bench.wait_for_quiet(4)
+    words = ("-q", "--warehouse", where.warehouse, "--memory-limit", "4GB", "--threads", 2)
+    new = bench.measured("build", *words)
     with open_warehouse(where) as house:
-        result = json.dumps(house.rows("SELECT model, rows, content_hash FROM meta.model ORDER BY model"))
-        anew = house.rows(
-            "SELECT model, (inputs->>'anew')::BIGINT, rows FROM meta.model WHERE inputs->>'anew' IS NOT NULL ORDER BY rows DESC"
+        ours, (_, problems) = contents(house), check_contents(house)
+        [(anew, rows)] = house.rows(
+            "SELECT (inputs->>'anew')::BIGINT, rows FROM meta.model WHERE model = 'measurements'"
         )
-        _, problems = check_contents(house)
-    if problems:
-        raise SystemExit("\n".join(problems))
+    whole = bench.measured("build", "--force", *words)
+    with open_warehouse(where) as house:
+        if problems or contents(house) != ours:
+            raise SystemExit(f"{what}: the results differ. {problems}")
     shutil.rmtree(where.warehouse)
-    return run, result, anew
+    print(f"{what}: {new}, whole {whole}", flush=True)
+    return new, whole, "all" if anew is None else f"{anew:,} of {rows:,}"
+
+
+def contents(house: Warehouse) -> list[tuple[object, ...]]:
+    """What every table holds, and what every audit found."""
+    return [
+        *house.rows("SELECT model, rows, content_hash FROM meta.model ORDER BY model"),
+        *house.rows("SELECT audit, offenders, sample FROM meta.audit ORDER BY audit"),
+    ]
 
 
 if __name__ == "__main__":

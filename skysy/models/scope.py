@@ -47,7 +47,8 @@ def _problems(item: Model | Audit, column: str) -> Iterator[str]:
         yield "it ends with ORDER BY"
     broadcast = set(item.broadcast)
     for operation in item.tree.find_all(exp.SetOperation):
-        yield from _set_operation(operation, broadcast)
+        yield from _set_operation(operation, broadcast, column)
+    yield from _renames(item, column)
     for select in item.tree.find_all(exp.Select):
         if _reads(select) <= broadcast:
             continue
@@ -57,6 +58,7 @@ def _problems(item: Model | Audit, column: str) -> Iterator[str]:
         yield from _groups(select, column)
         yield from _windows(select, column)
         yield from _projections(select, column)
+        yield from _of_others(select, broadcast, column)
 
 
 def _sources(select: exp.Select, broadcast: set[str], column: str) -> Iterator[str]:
@@ -112,7 +114,30 @@ def _projections(select: exp.Select, column: str) -> Iterator[str]:
             yield f"`{projection.sql(dialect='duckdb')}` makes {column} of something else"
 
 
-def _set_operation(operation: exp.SetOperation, broadcast: set[str]) -> Iterator[str]:
+def _renames(item: Model | Audit, column: str) -> Iterator[str]:
+    """Names given elsewhere than in a projection: `WITH t (object_id) AS`, `* REPLACE (x AS object_id)`, `* RENAME`."""
+    for alias in item.tree.find_all(exp.TableAlias):
+        if any(name.name.lower() == column for name in alias.args.get("columns") or []):
+            yield f"`{alias.sql(dialect='duckdb')}` may give the name {column} to something else"
+    for star in item.tree.find_all(exp.Star):
+        for given in [*(star.args.get("replace") or []), *(star.args.get("rename") or [])]:
+            if given.alias.lower() == column:
+                yield f"`{star.sql(dialect='duckdb')}` makes {column} of something else"
+
+
+def _of_others(select: exp.Select, broadcast: set[str], column: str) -> Iterator[str]:
+    """The column of a broadcast table in the place of the item's own; in a condition it does no harm."""
+    start = select.args.get("from_") or select.args.get("from")
+    sources = [one.this for one in (start, *(select.args.get("joins") or [])) if one is not None]
+    whole = {one.alias_or_name.lower() for one in sources if _reads(one) and _reads(one) <= broadcast}
+    for found in select.find_all(exp.Column):
+        if found.name.lower() == column and found.table.lower() in whole and _belongs(found, select):
+            condition = found.find_ancestor(exp.Join, exp.Where, exp.Select)
+            if isinstance(condition, exp.Select):
+                yield f"`{found.sql(dialect='duckdb')}` is of a table that lies whole in every part"
+
+
+def _set_operation(operation: exp.SetOperation, broadcast: set[str], column: str) -> Iterator[str]:
     if _reads(operation) <= broadcast:
         return
     if not isinstance(operation, exp.Union) or operation.args.get("distinct"):
@@ -120,6 +145,21 @@ def _set_operation(operation: exp.SetOperation, broadcast: set[str]) -> Iterator
     for side in (operation.left, operation.right):
         if _reads(side) <= broadcast:
             yield "a UNION adds rows of a broadcast table in every part"
+    if (
+        not operation.args.get("by_name")
+        and len({_place(side, column) for side in (operation.left, operation.right)}) > 1
+    ):
+        yield f"a UNION has {column} in another place on each side"
+
+
+def _place(side: exp.Expr, column: str) -> str:
+    """Where in the list of a query's columns one stands; `*` where a star hides it."""
+    while isinstance(side, exp.Subquery | exp.SetOperation):
+        side = side.this
+    selects = side.selects if isinstance(side, exp.Query) else []
+    if any(one.is_star for one in selects):
+        return "*"
+    return ", ".join(str(place) for place, one in enumerate(selects) if one.alias_or_name.lower() == column)
 
 
 def _reads(node: exp.Expr, seen: frozenset[int] = frozenset()) -> set[str]:
