@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any, cast
 
 import models_toy as toy
 import pytest
@@ -20,13 +21,12 @@ from skysy import ledger
 from skysy.config import Settings
 from skysy.errors import AuditFailed, SqlError
 from skysy.models.build import BuildSummary, BuiltModel, run_build
-from skysy.models.cluster import stages
+from skysy.models.cluster import Cluster, stages
 from skysy.models.files import read_audit
-from skysy.models.plan import plan_build
+from skysy.models.plan import Step, plan_build
 from skysy.models.project import Project, load_project
 from skysy.models.scope import check_scope
 from skysy.models.status import check_contents
-from skysy.models.touched import Touched
 from skysy.store import Warehouse, create, open_warehouse
 
 COUNTS = """\
@@ -329,14 +329,24 @@ def test_ctrl_c_at_any_table_leaves_the_tables_of_the_last_build(house: Warehous
     assert same_as_whole(house, lambda: build(house, science, force=True))
 
 
+class Workers:
+    """A cluster that makes nothing, and notes what it was told not to make."""
+
+    here: frozenset[str] = frozenset()
+
+    def turns(self, *given: Any, here: frozenset[str]) -> Generator[tuple[Step, None]]:
+        self.here = here
+        yield from ((step, None) for step in given[2])
+
+
 def test_with_a_cluster_what_is_made_in_parts_is_made_here(house: Warehouse, science: Path) -> None:
     late(house, (7, 59001.0, "u", 16.0))
-    plan = plan_build(house, load_project("toy", science))
-    with house.transaction():
-        here = Touched(house, plan).models
-    assert here == PARTS
+    project, workers = load_project("toy", science), Workers()
+    plan = plan_build(house, project)
     assert [scattered for scattered, _ in stages(plan.stale, {})] == [False, True, False]
-    assert [scattered for scattered, _ in stages(plan.stale, {}, here)] == [False]
+    assert set(anew(run_build(house, project, cluster=cast(Cluster, workers)))) == PARTS
+    assert workers.here == PARTS
+    assert [scattered for scattered, _ in stages(plan.stale, {}, workers.here)] == [False]
 
 
 def test_an_audit_that_looks_beyond_its_scope_is_refused(science: Path) -> None:
