@@ -7,7 +7,7 @@ the truth and the raw tables alone, what was found from the models alone, so tha
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,10 +103,10 @@ class Recovery:
     bad_rows: list[BadRows]
 
 
-def compare(warehouse: Warehouse, archive: Path, measurement_flow_sql: str) -> Recovery:
+def compare(warehouse: Warehouse, archive: Path, flow: Sequence[str]) -> Recovery:
     """The build held against `archive`/truth; raises NotFound where there is no truth table.
 
-    `measurement_flow_sql` is the text of that model: it is run again over the planted detections alone, so that the cut
+    `flow` is the SQL of the models skysy.why.FLOW: it is run again over the planted detections alone, so that the cut
     that takes each of them is named by the same SQL that made the build. Parameters must be set on the connection.
     """
     for name in ("objects", "bad_rows", "sequences"):
@@ -114,9 +114,7 @@ def compare(warehouse: Warehouse, archive: Path, measurement_flow_sql: str) -> R
         if not path.is_file():
             raise NotFound(f"There is no truth table {path}.", "Name a directory that `skysy simulate` made.")
         warehouse.run(f"CREATE OR REPLACE TEMP VIEW truth_{name} AS FROM read_parquet('{_quoted(path)}')")
-    return Recovery(
-        _sample(warehouse), _sequences(warehouse), _flickerers(warehouse), _bad_rows(warehouse, measurement_flow_sql)
-    )
+    return Recovery(_sample(warehouse), _sequences(warehouse), _flickerers(warehouse), _bad_rows(warehouse, flow))
 
 
 def _sample(warehouse: Warehouse) -> SampleRecovery:
@@ -191,7 +189,7 @@ def _flickerers(warehouse: Warehouse) -> list[FlickerRecovery]:
     return [FlickerRecovery(float(row[0]), *(int(n) for n in row[1:])) for row in found]
 
 
-def _bad_rows(warehouse: Warehouse, measurement_flow_sql: str) -> list[BadRows]:
+def _bad_rows(warehouse: Warehouse, flow: Sequence[str]) -> list[BadRows]:
     warehouse.run(
         """
         CREATE OR REPLACE TEMP TABLE planted_detections AS
@@ -205,18 +203,14 @@ def _bad_rows(warehouse: Warehouse, measurement_flow_sql: str) -> list[BadRows]:
     kinds = warehouse.rows(
         "SELECT kind, taken_by, sum(count) FROM truth_bad_rows GROUP BY kind, taken_by ORDER BY taken_by, kind"
     )
-    return [
-        BadRows(kind, by, int(n), *_fate(warehouse, kind, by, int(n), measurement_flow_sql)) for kind, by, n in kinds
-    ]
+    return [BadRows(kind, by, int(n), *_fate(warehouse, kind, by, int(n), flow)) for kind, by, n in kinds]
 
 
-def _fate(
-    warehouse: Warehouse, kind: str, taken_by: str, planted: int, measurement_flow_sql: str
-) -> tuple[int, int, int]:
+def _fate(warehouse: Warehouse, kind: str, taken_by: str, planted: int, flow: Sequence[str]) -> tuple[int, int, int]:
     """Of the rows of a kind: those taken by what should take them, those taken by something else, those not taken."""
     what, _, name = taken_by.replace(":", ".").partition(".")
     if what == "measurements":
-        return _fate_in_measurements(warehouse, kind, name, planted, measurement_flow_sql)
+        return _fate_in_measurements(warehouse, kind, name, planted, flow)
     if what == "cut":
         return _fate_in_cuts(warehouse, kind, name)
     if what == "staging":
@@ -242,13 +236,12 @@ def _fate_in_cuts(warehouse: Warehouse, kind: str, cut: str) -> tuple[int, int, 
 
 
 def _fate_in_measurements(
-    warehouse: Warehouse, kind: str, cut: str, planted: int, measurement_flow_sql: str
+    warehouse: Warehouse, kind: str, cut: str, planted: int, flow: Sequence[str]
 ) -> tuple[int, int, int]:
     """Detections that the named quality cut took, by measurement_flow over them alone; and what measurements holds of them."""
-    with _only(warehouse, kind):
-        took = {
-            row[0]: int(row[1]) for row in warehouse.rows(f"SELECT cut, n_fail + n_null FROM ({measurement_flow_sql})")
-        }
+    patterns_sql, flow_sql = flow
+    with _only(warehouse, kind, patterns_sql):
+        took = {row[0]: int(row[1]) for row in warehouse.rows(f"SELECT cut, n_fail + n_null FROM ({flow_sql})")}
         seen = int(warehouse.value("SELECT count(*) FROM temp.main.stg_survey__photometry"))
         kept = int(warehouse.value("SELECT count(*) FROM temp.main.measurements"))
     taken = took.pop(cut, 0)
@@ -277,13 +270,14 @@ def _fate_in_measurements(
 
 
 @contextmanager
-def _only(warehouse: Warehouse, kind: str) -> Iterator[None]:
-    """Inside, stg_survey__photometry and measurements hold the planted detections of one kind alone."""
+def _only(warehouse: Warehouse, kind: str, patterns_sql: str) -> Iterator[None]:
+    """Inside, stg_survey__photometry, measurements and int_detections__patterns hold the planted detections of one kind alone."""
     database = warehouse.value("SELECT current_database()")
     views = {
         "stg_survey__photometry": f"SELECT * EXCLUDE (kind) FROM planted_detections WHERE kind = '{kind}'",
         "measurements": f"SELECT m.* FROM {database}.main.measurements AS m SEMI JOIN "
         f"(FROM planted_detections WHERE kind = '{kind}') AS p ON m.object_id = p.object_id AND m.image_id = p.image_id",
+        "int_detections__patterns": patterns_sql,
     }
     for name, query in views.items():
         warehouse.run(f"CREATE TEMP VIEW {name} AS {query}")

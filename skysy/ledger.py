@@ -166,3 +166,12 @@ def content_hash(con: duckdb.DuckDBPyConnection, relation: str, columns: Iterabl
         f"FROM (SELECT hash({listed}) AS h FROM {relation} {where})"
     ).fetchall()[0]
     return f"{int(row[0]):x}-{int(row[1]):016x}-{int(row[2]):016x}"
+
+
+def changed_hash(content: str, gone: str, come: str) -> str:
+    """The content hash of rows of which some went and others came, from the hashes of all three."""
+    (n, total, xor), (n_gone, total_gone, xor_gone), (n_come, total_come, xor_come) = (
+        [int(part, 16) for part in one.split("-")] for one in (content, gone, come)
+    )
+    total = (total - total_gone + total_come) % 18446744073709551616
+    return f"{n - n_gone + n_come:x}-{total:016x}-{xor ^ xor_gone ^ xor_come:016x}"

@@ -7,6 +7,7 @@ int_selection__cuts and the parameters of that build, the counts by running meas
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +17,9 @@ from skysy.errors import NotFound, UsageError
 from skysy.ledger import CHUNK_COLUMN
 from skysy.models.lineage import CutTerm
 from skysy.store import Warehouse
+
+FLOW = ("int_detections__patterns", "measurement_flow")
+"""The models that count detections cut by cut, in order."""
 
 # key column of a raw table -> the column of int_selection__matched that leads there
 _NEIGHBOUR_KEYS = {"pts_key": "twomass_key", "cntr": "allwise_cntr", "source_id": "gaia_id1"}
@@ -119,13 +123,16 @@ def find_object(warehouse: Warehouse, target: str, radius_arcsec: float) -> tupl
 
 def tell(
     warehouse: Warehouse,
-    flow_sql: str,
+    flow: Sequence[str],
     terms: list[CutTerm],
     contract: Contract,
     target: str,
     radius_arcsec: float = 5.0,
 ) -> Story:
-    """The story of the star that `target` names, from the last build, with `flow_sql` of measurement_flow; raises NotFound."""
+    """The story of the star that `target` names, from the last build; raises NotFound.
+
+    `flow` is the SQL of the models FLOW, run again over the star's own detections.
+    """
     object_id, separation = find_object(warehouse, target, radius_arcsec)
     matched = _row(warehouse, "int_selection__matched", object_id)
     counts = warehouse.rows(
@@ -147,7 +154,7 @@ def tell(
         in_sample=bool(_row(warehouse, "sample", object_id)),
         rapid_filter=str(warehouse.value("SELECT getvariable('rapid_filter')")),
         cuts=_cuts(warehouse, terms, matched, verdicts),
-        measurements=_measurement_flow(warehouse, flow_sql, object_id),
+        measurements=_measurement_flow(warehouse, flow, object_id),
         filters={str(name): int(n) for name, n in counts},
         nights=int(nights or 0),
         colours=_row(warehouse, "colours", object_id),
@@ -196,19 +203,22 @@ def _cuts(warehouse: Warehouse, terms: list[CutTerm], matched: dict[str, Any], v
     return cuts
 
 
-def _measurement_flow(warehouse: Warehouse, flow_sql: str, object_id: int) -> list[dict[str, Any]]:
+def _measurement_flow(warehouse: Warehouse, flow: Sequence[str], object_id: int) -> list[dict[str, Any]]:
     """measurement_flow for this star alone: its own SQL, with views of the one star in the place of its inputs."""
     database = warehouse.value("SELECT current_database()")
-    for name in ("stg_survey__photometry", "measurements"):
-        warehouse.run(
-            f"CREATE TEMP VIEW {name} AS SELECT * FROM {database}.main.{name} WHERE object_id = {object_id:d}"
-        )
+    patterns_sql, flow_sql = flow
+    stars = {
+        name: f"SELECT * FROM {database}.main.{name} WHERE object_id = {object_id:d}"
+        for name in ("stg_survey__photometry", "measurements")
+    } | {"int_detections__patterns": patterns_sql}
+    for name, query in stars.items():
+        warehouse.run(f"CREATE TEMP VIEW {name} AS {query}")
     try:
         found = warehouse.con.execute(flow_sql)
         names = [column[0] for column in found.description or []]
         return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
     finally:
-        for name in ("stg_survey__photometry", "measurements"):
+        for name in stars:
             warehouse.run(f"DROP VIEW temp.main.{name}")
 
 

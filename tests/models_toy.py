@@ -131,6 +131,15 @@ def write_science(directory: Path) -> Path:
     return directory
 
 
+def tell_loads(directory: Path) -> Path:
+    """Change the toy so that its staging tells the load of each row, as models that are made in parts need; returns it."""
+    edit(directory, "stg_obs.sql", "-- kind:   view", "-- scope:  chunk\n-- kind:   view")
+    mag = "AS mag               -- magnitude [mag] {phot.mag}"
+    chunk = "    CAST(_chunk_id AS INTEGER) AS chunk_id   -- the load {meta.id}"
+    edit(directory, "stg_obs.sql", mag, f"{mag.replace('mag  ', 'mag, ', 1)}\n{chunk}")
+    return directory
+
+
 def edit(directory: Path, name: str, old: str, new: str) -> None:
     """Replace a piece of one of the toy's files, which must be there."""
     path = next(directory.rglob(name))

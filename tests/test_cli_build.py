@@ -66,6 +66,16 @@ def test_a_second_build_says_that_nothing_is_stale_and_writes_nothing(place: Set
     assert place.database.read_bytes() == before
 
 
+def test_a_build_after_new_rows_says_how_many_were_made_anew(place: Settings, science: Path) -> None:
+    toy.tell_loads(science)
+    done(place, "build")
+    with open_warehouse(place, write=True) as house:
+        toy.load_rows(house, "obs-2.csv", "SELECT 99, 58000.0, 'u', 17.0")
+    lines = {line.split()[0]: line for line in done(place, "build").splitlines()}
+    assert lines["means"].endswith(" s  1 of them made anew")
+    assert lines["totals"].endswith(" s")
+
+
 def test_explain_says_what_and_why_and_writes_nothing(place: Settings) -> None:
     done(place, "build")
     before = place.database.read_bytes()

@@ -71,7 +71,7 @@ def test_types_with_arguments_and_lists_are_read_as_written(tmp_path: Path) -> N
         ("-- inputs: int_kept\n", "", "the SQL reads int_kept"),
         ("-- grain:", "-- grian:", "unknown header field 'grian'"),
         ("-- grain:  one row per object_id\n", "", "no grain"),
-        ("-- scope:  object", "-- scope:  galaxy", "scope is global or object"),
+        ("-- scope:  object", "-- scope:  galaxy", "scope is global, object or chunk"),
         ("-- key:    object_id", "-- key:    image_id", "image_id"),
         ("-- key:    object_id", "-- key:    object_id\n-- key:    n", "stands twice"),
         ("-- key:    object_id", "-- key:    object_id\n-- broadcast: images", "broadcast names images"),

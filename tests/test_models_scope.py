@@ -55,6 +55,9 @@ ALLOWED = [
     ("SELECT object_id, unnest(list) AS x FROM t", "t", ""),
     ("SELECT t.object_id, x.v FROM t, unnest(t.list) AS x(v)", "t", ""),
     ("SELECT * FROM t UNION ALL SELECT * FROM u", "t, u", ""),
+    ("SELECT object_id, night FROM t UNION ALL SELECT object_id, d FROM u", "t, u", ""),
+    ("SELECT night, object_id FROM t UNION ALL BY NAME SELECT object_id, night FROM u", "t, u", ""),
+    ("SELECT t.* FROM t JOIN images AS i ON t.object_id = i.object_id", "t, images", "images"),
     ("SELECT DISTINCT object_id, night FROM t", "t", ""),
     ("SELECT object_id, list_max(l) AS x FROM t", "t", ""),
 ]
@@ -64,7 +67,7 @@ REFUSED = [
     ("SELECT night, max(x) AS x FROM t GROUP BY ALL", "t", "", "has no object_id"),
     ("SELECT object_id, count(*) AS n FROM t GROUP BY ROLLUP (object_id)", "t", "", "has no object_id"),
     ("SELECT object_id, n FROM t GROUP BY GROUPING SETS ((object_id, n), (n))", "t", "", "has no object_id"),
-    ("SELECT max(x) AS x FROM t", "t", "", "is over all objects"),
+    ("SELECT max(x) AS x FROM t", "t", "", "is over all rows"),
     ("SELECT object_id, rank() OVER (ORDER BY x) AS r FROM t", "t", "", "not PARTITION BY object_id"),
     ("SELECT object_id, rank() OVER w AS r FROM t WINDOW w AS (PARTITION BY d)", "t", "", "not PARTITION BY"),
     ("SELECT object_id, count(*) OVER () AS n FROM t", "t", "", "not PARTITION BY object_id"),
@@ -97,7 +100,19 @@ REFUSED = [
         "broadcast table",
     ),
     ("SELECT DISTINCT night FROM t", "t", "", "a DISTINCT has no object_id"),
-    ("SELECT object_id % 10 AS object_id FROM t", "t", "", "makes an object_id of something else"),
+    ("SELECT night, object_id FROM t UNION ALL SELECT object_id, night FROM u", "t, u", "", "in another place"),
+    ("SELECT night, object_id FROM t UNION ALL SELECT * FROM u", "t, u", "", "in another place"),
+    ("SELECT * REPLACE (night AS object_id) FROM t", "t", "", "makes object_id of something else"),
+    ("SELECT * RENAME (night AS object_id) FROM t", "t", "", "makes object_id of something else"),
+    ("SELECT * FROM (SELECT night, x FROM t) AS n (object_id, x)", "t", "", "may give the name object_id"),
+    ("SELECT i.object_id FROM t JOIN images AS i ON t.d = i.d", "t, images", "images", "`i.object_id` is of a table"),
+    (
+        "SELECT t.object_id, rank() OVER (PARTITION BY i.object_id) AS r FROM t JOIN images AS i ON t.d = i.d",
+        "t, images",
+        "images",
+        "`i.object_id` is of a table",
+    ),
+    ("SELECT object_id % 10 AS object_id FROM t", "t", "", "makes object_id of something else"),
 ]
 
 
@@ -151,3 +166,43 @@ def test_models_of_scope_object_give_the_same_rows_when_the_sky_is_cut_up(tmp_pa
     parts = [row for part in range(3) for row in rows(f"object_id % 3 = {part}")]
     assert len(whole) == 50
     assert sorted(parts) == whole
+
+
+CHUNKS = """\
+-- m: a model.
+--
+-- grain:  one row per chunk_id
+-- key:    chunk_id
+-- scope:  chunk
+-- inputs: t
+
+SELECT
+    CAST({chunk} AS INTEGER) AS {name}, -- load
+    CAST({what} AS BIGINT) AS n -- rows
+FROM t
+{group}
+"""
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"group": "GROUP BY _chunk_id"}, ""),
+        ({"chunk": "chunk_id", "group": "GROUP BY ALL"}, ""),
+        ({}, "is over all rows, without GROUP BY chunk_id"),
+        ({"group": "GROUP BY object_id"}, "`GROUP BY object_id` has no chunk_id"),
+        ({"what": "row_number() OVER (PARTITION BY object_id)"}, "is not PARTITION BY chunk_id"),
+        ({"chunk": "n % 2", "what": "1"}, "makes chunk_id of something else"),
+        ({"name": "load", "group": "GROUP BY _chunk_id"}, "it has no column chunk_id"),
+    ],
+)
+def test_a_scope_of_chunks_keeps_to_what_was_loaded_together(tmp_path: Path, given: dict[str, str], said: str) -> None:
+    path = tmp_path / "m.sql"
+    text = CHUNKS.format(**({"chunk": "_chunk_id", "name": "chunk_id", "what": "count(*)", "group": ""} | given))
+    path.write_text(text.replace("key:    chunk_id", f"key:    {given.get('name', 'chunk_id')}"))
+    if not said:
+        check_scope(read_model(path))
+        return
+    with pytest.raises(ModelError, match="says scope: chunk, but") as caught:
+        check_scope(read_model(path))
+    assert said in caught.value.message

@@ -21,6 +21,7 @@ from skysy.models import parameters
 from skysy.models.build import run_build
 from skysy.models.project import Project, load_project
 from skysy.store import Warehouse, open_warehouse
+from skysy.why import FLOW
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Bench:
     project: Project
 
     def recover(self) -> Recovery:
-        return compare(self.house, self.files, self.project.model("measurement_flow").sql)
+        return compare(self.house, self.files, [self.project.model(name).sql for name in FLOW])
 
 
 @pytest.fixture(scope="module")

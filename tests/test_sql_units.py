@@ -68,6 +68,7 @@ SLIPS = {
     "rapid_variability": ("UNBOUNDED PRECEDING AND 1 PRECEDING", "1 PRECEDING AND 1 PRECEDING"),
     "density_score": ("(2 * CAST(", "(1 * CAST("),
     "cut_flow": ("ends_at >= step), 0) AS BIGINT) AS n_in", "ends_at > step), 0) AS BIGINT) AS n_in"),
+    "int_detections__patterns": ("p.flags < getvariable", "p.flags <= getvariable"),
     "measurement_flow": ("n_pass - n_kept AS n_fail", "n_pass AS n_fail"),
     "candidates": ("rapid_u_sigma >= getvariable", "rapid_u_sigma > getvariable"),
     "int_rapid__sequences": ("date := date, image_id := image_id,", "image_id := image_id, date := date,"),

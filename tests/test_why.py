@@ -18,7 +18,7 @@ from skysy.models.lineage import CutTerm, cut_terms
 from skysy.models.parameters import apply_built
 from skysy.models.project import Project, load_project
 from skysy.store import create, open_warehouse
-from skysy.why import Story, find_object, tell
+from skysy.why import FLOW, Story, find_object, tell
 
 NIGHT = 57000.5
 
@@ -28,7 +28,7 @@ def story(settings: Settings, target: str, radius_arcsec: float = 5.0) -> Story:
         apply_built(warehouse)
         return tell(
             warehouse,
-            science().model("measurement_flow").sql,
+            [science().model(name).sql for name in FLOW],
             terms(),
             load_contract("skymapper_dr2"),
             target,

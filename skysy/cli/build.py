@@ -187,7 +187,8 @@ class _Teller:
             self.spinner.update(f"building {', '.join(event.models)}: {event.done} of {event.total} buckets")
         if isinstance(event, BuiltModel) and not self.quiet:
             rows = "view" if event.rows is None else f"{event.rows:,} rows"
-            typer.echo(f"{event.name:<28} {rows:>18} {event.seconds:8.2f} s")
+            anew = "" if event.anew is None else f"  {event.anew:,} of them made anew"
+            typer.echo(f"{event.name:<28} {rows:>18} {event.seconds:8.2f} s{anew}")
 
 
 def _explain(plan: Plan, release: str, as_json: bool) -> None:

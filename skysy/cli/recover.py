@@ -29,11 +29,12 @@ def recover(
     from skysy.models.parameters import apply_built
     from skysy.models.project import load_project
     from skysy.store import open_warehouse
+    from skysy.why import FLOW
 
     with open_warehouse(settings(warehouse, memory_limit, threads)) as house:
         project = load_project(built_release(house))
         apply_built(house)
-        found = compare(house, archive, project.model("measurement_flow").sql)
+        found = compare(house, archive, [project.model(name).sql for name in FLOW])
     if as_json:
         extra = {"completeness": found.sample.completeness, "purity": found.sample.purity}
         print_json(asdict(found) | extra)

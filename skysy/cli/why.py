@@ -41,14 +41,15 @@ def why(
     from skysy.models.parameters import apply_built
     from skysy.models.project import load_project, sql_of
     from skysy.store import open_warehouse
-    from skysy.why import tell
+    from skysy.why import FLOW, tell
 
     with open_warehouse(settings(warehouse, memory_limit, threads)) as house:
         release = built_release(house)
         project = load_project(release, only=("int_selection__cuts",))
         apply_built(house)
         terms = cut_terms(project, "int_selection__cuts")
-        story = tell(house, sql_of(release, "measurement_flow"), terms, load_contract(release), target, radius)
+        flow = [sql_of(release, name) for name in FLOW]
+        story = tell(house, flow, terms, load_contract(release), target, radius)
     if as_json:
         print_json(asdict(story))
         return

@@ -6,7 +6,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +16,9 @@ from skysy import __version__, ledger
 from skysy.errors import AuditFailed, ModelError, SqlError
 from skysy.models import parameters
 from skysy.models.files import Audit, Model
-from skysy.models.plan import AuditStep, Engine, Plan, Step, built_release, plan_build, relations
+from skysy.models.plan import AuditStep, Built, Engine, Plan, Step, built_release, plan_build, relations
 from skysy.models.project import Project
+from skysy.models.touched import Touched
 from skysy.store import Warehouse, is_damage, is_full
 
 if TYPE_CHECKING:
@@ -44,7 +45,10 @@ _STAND = "The tables of the last build stand."
 
 @dataclass(frozen=True)
 class BuiltModel:
-    """A model that was built: `rows` and `content_hash` are None for a view."""
+    """A model that was built: `rows` and `content_hash` are None for a view.
+
+    `anew` is how many of the rows were made anew, those of touched objects or chunks; None where it was made whole.
+    """
 
     name: str
     kind: str
@@ -53,6 +57,7 @@ class BuiltModel:
     content_hash: str | None
     seconds: float
     engine: str
+    anew: int | None = None
 
 
 @dataclass(frozen=True)
@@ -64,6 +69,8 @@ class AuditResult:
     sentence: str
     offenders: int
     sample: list[dict[str, Any]]
+    touched_only: bool = False
+    """Whether it looked at touched objects or chunks alone; elsewhere it had found nothing before, and nothing changed."""
 
 
 @dataclass(frozen=True)
@@ -144,7 +151,8 @@ def build(
 ) -> BuildSummary:
     """Build every stale model and run every audit that is due, in one transaction.
 
-    A cluster makes the rows of models of `scope: object`, this process those of the rest. Raises ModelError (no data, an engine of other columns), SqlError (a model that does not run) or
+    Where new rows are all that changed, only what they touch is made anew (skysy.models.touched). A cluster makes the rows of
+    models of `scope: object` that are made whole, this process those of the rest. Raises ModelError (no data, an engine of other columns), SqlError (a model that does not run) or
     AuditFailed (a promise broken); the warehouse is then as it was before.
     """
     started = time.perf_counter()
@@ -155,19 +163,24 @@ def build(
     with explained("The build", warehouse), warehouse.transaction():
         parameters.apply(warehouse.con, project.parameters)
         _drop(warehouse, plan.dropped)
+        touched = Touched(warehouse, plan)
         built = []
         turns: Generator[tuple[Step, Made | None]] = ((step, None) for step in plan.stale)
         if cluster is not None:
-            turns = cluster.turns(warehouse, project.parameters, plan.stale, engines or {}, tell)
+            turns = cluster.turns(warehouse, project.parameters, plan.stale, engines or {}, tell, here=touched.models)
         with closing(turns):
             for step, made in turns:
                 tell(step)
-                result = _build_model(warehouse, step, (engines or {}).get(step.model.engine or ""), made)
+                if step.base is not None and step.model.name in touched.models:
+                    result = _renew_model(warehouse, step, step.base, touched)
+                else:
+                    result = _build_model(warehouse, step, (engines or {}).get(step.model.engine or ""), made)
                 _record(warehouse, project, step, result, run_id)
                 built.append(result)
                 tell(result)
         _write_parameters(warehouse, project, run_id)
-        audits = _audit(warehouse, plan, run_id, tell)
+        audits = _audit(warehouse, plan, touched, run_id, tell)
+        touched.forget()
     fresh = tuple(step.model.name for step in plan.steps if not step.stale)
     seconds = time.perf_counter() - started
     return BuildSummary(project.release, tuple(built), fresh, plan.dropped, audits, seconds)
@@ -198,6 +211,14 @@ def _build_model(warehouse: Warehouse, step: Step, engine: Engine | None, made: 
     seconds = time.perf_counter() - started + (made.seconds if made is not None else 0.0)
     used = (model.engine or "") if engine is not None else ""
     return BuiltModel(model.name, model.kind, step.reason, rows, content, seconds, used)
+
+
+def _renew_model(warehouse: Warehouse, step: Step, base: Built, touched: Touched) -> BuiltModel:
+    model, started = step.model, time.perf_counter()
+    with explained(f"The model {model.path.name}", warehouse):
+        now = touched.renew(step, base)
+    seconds = time.perf_counter() - started
+    return BuiltModel(model.name, model.kind, step.reason, now.rows, now.content_hash, seconds, "", now.anew)
 
 
 def _make_room(warehouse: Warehouse, model: Model) -> None:
@@ -257,7 +278,7 @@ def _record(warehouse: Warehouse, project: Project, step: Step, built: BuiltMode
     warehouse.run(
         "INSERT INTO meta.model VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [
-            built.name, project.release, built.kind, step.state.sql, json.dumps(step.state.inputs),
+            built.name, project.release, built.kind, step.state.sql, json.dumps(step.state.inputs | {"anew": built.anew}),
             json.dumps(dict(step.state.parameters)), step.state.fingerprint, built.rows, built.content_hash,
             built.seconds, json.dumps(versions), run_id, ledger.now(),
         ],
@@ -282,14 +303,14 @@ def _write_parameters(warehouse: Warehouse, project: Project, run_id: int) -> No
         )
 
 
-def _audit(warehouse: Warehouse, plan: Plan, run_id: int, tell: Progress) -> tuple[AuditResult, ...]:
+def _audit(warehouse: Warehouse, plan: Plan, touched: Touched, run_id: int, tell: Progress) -> tuple[AuditResult, ...]:
     """Run the audits that are due and note what they find; AuditFailed if one that is an error finds rows."""
     names = [step.audit.name for step in plan.audits]
     warehouse.run("DELETE FROM meta.audit WHERE NOT list_contains(?, audit)", [names])
     results = []
     for step in plan.audits:
         if step.due:
-            result = _run_audit(warehouse, step.audit)
+            result = _run_audit(warehouse, step.audit, touched if touched.covers(step) else None)
             _record_audit(warehouse, step, result, run_id)
             results.append(result)
             tell(result)
@@ -307,15 +328,18 @@ def _audit(warehouse: Warehouse, plan: Plan, run_id: int, tell: Progress) -> tup
     return tuple(results)
 
 
-def _run_audit(warehouse: Warehouse, audit: Audit) -> AuditResult:
-    with explained(f"The audit {audit.path.name}", warehouse):
-        count = int(warehouse.value(f"SELECT count(*) FROM {audit.query} AS offenders"))
-        sample = []
-        if count:
-            found = warehouse.con.execute(f"SELECT * FROM {audit.query} AS offenders ORDER BY ALL LIMIT {SAMPLE_ROWS}")
-            names = [column[0] for column in found.description or []]
-            sample = [dict(zip(names, map(plain, row), strict=True)) for row in found.fetchall()]
-    return AuditResult(audit.name, audit.severity, audit.sentence, count, sample)
+def _run_audit(warehouse: Warehouse, audit: Audit, touched: Touched | None) -> AuditResult:
+    with (
+        explained(f"The audit {audit.path.name}", warehouse),
+        touched.only(audit) if touched is not None else nullcontext(),
+    ):
+        warehouse.run(f"CREATE TEMP TABLE _offenders AS FROM {audit.query}")
+        count = int(warehouse.value("SELECT count(*) FROM temp._offenders"))
+        found = warehouse.con.execute(f"FROM temp._offenders ORDER BY ALL LIMIT {SAMPLE_ROWS}")
+        names = [column[0] for column in found.description or []]
+        sample = [dict(zip(names, map(plain, row), strict=True)) for row in found.fetchall()]
+        warehouse.run("DROP TABLE temp._offenders")
+    return AuditResult(audit.name, audit.severity, audit.sentence, count, sample, touched is not None)
 
 
 def _record_audit(warehouse: Warehouse, step: AuditStep, result: AuditResult, run_id: int) -> None:

@@ -13,7 +13,7 @@ import shutil
 import socket
 import tempfile
 import time
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -142,13 +142,17 @@ class Cluster:
         steps: Sequence[Step],
         engines: Mapping[str, Engine],
         tell: Progress,
+        *,
+        here: Collection[str] = (),
     ) -> Generator[tuple[Step, Made | None]]:
         """Every step in an order that may be built, with the rows that the workers made, or None where SQL makes them here.
+
+        Models named by `here` are made here whatever their scope.
 
         Each step must be built before the next is asked for: what workers read is taken from the warehouse.
         """
         with _swept(warehouse.settings.warehouse) as directory:
-            for number, (scattered, stage) in enumerate(stages(steps, engines)):
+            for number, (scattered, stage) in enumerate(stages(steps, engines, here)):
                 if not scattered:
                     yield from ((step, None) for step in stage)
                     continue
@@ -202,7 +206,9 @@ class Cluster:
         return seconds
 
 
-def stages(steps: Sequence[Step], engines: Mapping[str, Engine]) -> list[tuple[bool, list[Step]]]:
+def stages(
+    steps: Sequence[Step], engines: Mapping[str, Engine], here: Collection[str] = ()
+) -> list[tuple[bool, list[Step]]]:
     """Steps in turns, as many together as can be: (False, those built here), (True, those that workers make), ...
 
     On workers a model may read another of its turn, bucket by bucket; what lies whole in every bucket, and what is
@@ -215,7 +221,8 @@ def stages(steps: Sequence[Step], engines: Mapping[str, Engine]) -> list[tuple[b
             left, taken = set(before), []
             for step in waiting:
                 model = step.model
-                on_workers = model.scope == "object" and model.kind == "table" and model.engine not in engines
+                on_workers = model.scope == "object" and model.kind == "table"
+                on_workers = on_workers and model.engine not in engines and model.name not in here
                 ready = left.isdisjoint(model.inputs) and (not scattered or before.isdisjoint(model.broadcast))
                 if on_workers is scattered and ready:
                     taken.append(step)

@@ -20,7 +20,8 @@ from skysy.columns import Column, from_comment
 from skysy.errors import ModelError, SqlError, did_you_mean
 
 _MODEL_FIELDS = {"grain", "key", "scope", "kind", "inputs", "broadcast", "source", "nulls", "rule", "engine"}
-_AUDIT_FIELDS = {"severity", "inputs", "source", "rule"}
+_AUDIT_FIELDS = {"severity", "scope", "inputs", "broadcast", "source", "rule"}
+_SCOPES = ("global", "object", "chunk")
 _NAME_LINE = re.compile(r"^-- (?P<name>\w+): (?P<text>\S.*)$")
 _FIELD_LINE = re.compile(r"^-- (?P<name>\w+):\s*(?P<text>.*)$")
 _MORE_LINE = re.compile(r"^--\s{3,}(?P<text>\S.*)$")
@@ -79,6 +80,9 @@ class Audit:
     severity: str
     inputs: tuple[str, ...]
     parameters: tuple[str, ...]
+    tree: exp.Query = field(repr=False, compare=False)
+    scope: str = "global"
+    broadcast: tuple[str, ...] = ()
 
     @property
     def query(self) -> str:
@@ -101,7 +105,7 @@ def read_model(path: Path) -> Model:
         tree=tree,
         purpose=purpose,
         kind=_choice(path, fields, "kind", ("table", "view")),
-        scope=_choice(path, fields, "scope", ("global", "object")),
+        scope=_choice(path, fields, "scope", _SCOPES),
         grain=fields.get("grain", ""),
         key=_names(re.sub(r"\(.*\)", "", fields.get("key", ""))),
         inputs=_checked_inputs(path, fields, tree),
@@ -122,7 +126,7 @@ def read_audit(path: Path) -> Audit:
     sql = path.read_text(encoding="utf-8")
     sentence, fields = _header(path, sql, _AUDIT_FIELDS)
     tree = _parse(path, sql)
-    return Audit(
+    audit = Audit(
         name=path.stem,
         path=path,
         sql=sql,
@@ -130,7 +134,12 @@ def read_audit(path: Path) -> Audit:
         severity=_choice(path, fields, "severity", ("error", "warn")),
         inputs=_checked_inputs(path, fields, tree),
         parameters=parameters_read(path, tree),
+        tree=tree,
+        scope=_choice(path, fields, "scope", _SCOPES),
+        broadcast=_names(fields.get("broadcast", "")),
     )
+    _check_broadcast(audit)
+    return audit
 
 
 def parameters_read(path: Path, tree: exp.Expr) -> tuple[str, ...]:
@@ -246,10 +255,10 @@ def _header(path: Path, sql: str, allowed: Collection[str]) -> tuple[str, dict[s
     return joined.pop(""), joined
 
 
-def _choice(path: Path, fields: dict[str, str], name: str, allowed: tuple[str, str]) -> str:
+def _choice(path: Path, fields: dict[str, str], name: str, allowed: tuple[str, ...]) -> str:
     value = fields.get(name, allowed[0])
     if value not in allowed:
-        raise ModelError(f"{path.name}: {name} is {allowed[0]} or {allowed[1]}, not {value!r}.")
+        raise ModelError(f"{path.name}: {name} is {', '.join(allowed[:-1])} or {allowed[-1]}, not {value!r}.")
     return value
 
 
@@ -302,8 +311,7 @@ def _check_model(model: Model) -> None:
         raise ModelError(f"{where}: the header has no grain.", "Add `-- grain:  one row per ...`.")
     if unknown := set(model.key) - {column.name.lower() for column in model.columns}:
         raise ModelError(f"{where}: key columns that are not in its output: {', '.join(sorted(unknown))}.")
-    if unknown := set(model.broadcast) - set(model.inputs):
-        raise ModelError(f"{where}: broadcast names {', '.join(sorted(unknown))}, which is no input.")
+    _check_broadcast(model)
     if model.kind == "view" and model.parameters:
         raise ModelError(
             f"{where}: a view reads the parameter {model.parameters[0]}.",
@@ -311,3 +319,8 @@ def _check_model(model: Model) -> None:
         )
     if model.kind == "view" and model.engine:
         raise ModelError(f"{where}: a view has no engine.")
+
+
+def _check_broadcast(item: Model | Audit) -> None:
+    if unknown := set(item.broadcast) - set(item.inputs):
+        raise ModelError(f"{item.path.name}: broadcast names {', '.join(sorted(unknown))}, which is no input.")

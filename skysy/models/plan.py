@@ -10,9 +10,11 @@ import hashlib
 import inspect
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import duckdb
 
 from skysy import __version__
 from skysy.errors import ModelError, UsageError
@@ -33,6 +35,8 @@ class State:
     models: Mapping[str, str]
     archive: Mapping[str, list[str]]
     engine: str = ""
+    chunks: Mapping[str, list[int]] = field(default_factory=dict)
+    """The chunk_id behind each digest of `archive`; a number says nothing of the content, so no fingerprint has it."""
 
     @property
     def fingerprint(self) -> str:
@@ -43,26 +47,49 @@ class State:
     @property
     def inputs(self) -> dict[str, Any]:
         """The parts that meta.model keeps as `inputs`."""
-        return {"models": dict(self.models), "archive": dict(self.archive), "engine": self.engine}
+        parts = {"models": self.models, "archive": self.archive, "chunks": self.chunks}
+        return {name: dict(part) for name, part in parts.items()} | {"engine": self.engine}
+
+
+@dataclass(frozen=True)
+class Built:
+    """A model as meta.model has it from the last build."""
+
+    release: str
+    sql: str
+    parameters: Mapping[str, str]
+    inputs: Mapping[str, Any]
+    fingerprint: str
+    rows: int | None
+    content_hash: str | None
+    versions: Mapping[str, str]
 
 
 @dataclass(frozen=True)
 class Step:
-    """One model of a plan; `reason` says in words why it is stale, and is empty where it is not."""
+    """One model of a plan; `reason` says in words why it is stale, and is empty where it is not.
+
+    `base` is the last build of the model, where that stands and only rows that it read can have changed since.
+    """
 
     model: Model
     state: State
     stale: bool
     reason: str
+    base: Built | None = None
 
 
 @dataclass(frozen=True)
 class AuditStep:
-    """One audit of a plan; it is due when it, its parameters or its inputs changed since it last ran."""
+    """One audit of a plan; it is due when it, its parameters or its inputs changed since it last ran.
+
+    `kept` is whether it ran over the tables of the last build, as it stands and with these parameters, and found nothing.
+    """
 
     audit: Audit
     fingerprint: str
     due: bool
+    kept: bool = False
 
 
 @dataclass(frozen=True)
@@ -82,15 +109,6 @@ class Plan:
     def empty(self) -> bool:
         """Whether there is nothing to do."""
         return not (self.stale or self.dropped or any(step.due for step in self.audits))
-
-
-@dataclass(frozen=True)
-class _Recorded:
-    release: str
-    sql: str
-    parameters: Mapping[str, str]
-    inputs: Mapping[str, Any]
-    fingerprint: str
 
 
 def choose_release(warehouse: Warehouse, asked: str | None = None) -> str:
@@ -141,23 +159,29 @@ def plan_build(
     Raises ModelError where the archive's tables are not there.
     """
     archive = archive_state(warehouse, project)
-    recorded, existing = _recorded(warehouse), relations(warehouse)
+    built, existing = _built(warehouse), relations(warehouse)
     fingerprints: dict[str, str] = {}
     steps: list[Step] = []
     for model in project.models:
         state = _state(model, project, fingerprints, archive, engines or {})
         fingerprints[model.name] = state.fingerprint
-        reason = _reason(model, state, recorded.get(model.name), project.release, existing)
+        last = built.get(model.name)
+        reason = _reason(model, state, last, project.release, existing)
         if force and not reason:
             reason = "forced"
-        steps.append(Step(model, state, bool(reason), reason))
-    ran = dict(warehouse.rows("SELECT audit, fingerprint FROM meta.audit"))
+        base = None if force else _base(model, state, last, project.release, existing)
+        steps.append(Step(model, state, bool(reason), reason, base))
+    before = {name: last.fingerprint for name, last in built.items()}
+    ran = {row[0]: row[1:] for row in warehouse.rows("SELECT audit, fingerprint, offenders FROM meta.audit")}
     audits = []
     for audit in project.audits:
-        fingerprint = _state(audit, project, fingerprints, archive, {}).fingerprint
-        audits.append(AuditStep(audit, fingerprint, force or ran.get(audit.name) != fingerprint))
+        fingerprint, last_time = (
+            _state(audit, project, known, archive, {}).fingerprint for known in (fingerprints, before)
+        )
+        due = force or ran.get(audit.name, ("",))[0] != fingerprint
+        audits.append(AuditStep(audit, fingerprint, due, ran.get(audit.name) == (last_time, 0)))
     names = {model.name for model in project.models}
-    return Plan(tuple(steps), tuple(audits), tuple(sorted(set(recorded) - names)))
+    return Plan(tuple(steps), tuple(audits), tuple(sorted(set(built) - names)))
 
 
 def relations(warehouse: Warehouse) -> dict[str, str]:
@@ -171,17 +195,18 @@ def relations(warehouse: Warehouse) -> dict[str, str]:
     return dict(found)
 
 
-def archive_state(warehouse: Warehouse, project: Project) -> dict[str, list[str]]:
-    """For each archive table that the project reads, a sorted digest of every loaded source and its content.
+def archive_state(warehouse: Warehouse, project: Project) -> dict[str, list[tuple[str, int]]]:
+    """For each archive table that the project reads, a digest of every loaded source and its content, sorted, with its chunk_id.
 
     Raises ModelError where nothing is loaded, or a table is not there.
     """
     wanted = project.archive_tables
-    state: dict[str, list[str]] = {name: [] for name in wanted}
-    chunks = warehouse.rows("SELECT table_name, source, content_hash FROM meta.chunk WHERE state = 'loaded'")
-    for table, source, content in chunks:
+    state: dict[str, list[tuple[str, int]]] = {name: [] for name in wanted}
+    chunks = warehouse.rows("SELECT table_name, source, content_hash, chunk_id FROM meta.chunk WHERE state = 'loaded'")
+    for table, source, content, chunk_id in chunks:
         if table.lower() in state:
-            state[table.lower()].append(hashlib.sha256(f"{source}\n{content}".encode()).hexdigest()[:16])
+            digest = hashlib.sha256(f"{source}\n{content}".encode()).hexdigest()[:16]
+            state[table.lower()].append((digest, chunk_id))
     if wanted and not any(state.values()):
         others = [name for name in loaded_releases(warehouse) if name != project.release]
         raise ModelError(
@@ -210,7 +235,7 @@ def _state(
     item: Model | Audit,
     project: Project,
     fingerprints: Mapping[str, str],
-    archive: Mapping[str, list[str]],
+    archive: Mapping[str, list[tuple[str, int]]],
     engines: Mapping[str, Engine],
 ) -> State:
     engine = (item.engine if isinstance(item, Model) else None) or ""
@@ -218,8 +243,9 @@ def _state(
         sql=sha256(item.sql),
         parameters={name: project.parameters[name].value_sql for name in item.parameters},
         models={name: fingerprints[name] for name in item.inputs if name in fingerprints},
-        archive={name: archive[name] for name in item.inputs if name in archive},
+        archive={name: [digest for digest, _ in archive[name]] for name in item.inputs if name in archive},
         engine=_code_of(engine, engines[engine]) if engine in engines else "",
+        chunks={name: [chunk_id for _, chunk_id in archive[name]] for name in item.inputs if name in archive},
     )
 
 
@@ -230,15 +256,32 @@ def _code_of(name: str, engine: Engine) -> str:
     return f"{name} {__version__} {sha256(code)[:16]}"
 
 
-def _recorded(warehouse: Warehouse) -> dict[str, _Recorded]:
-    found = warehouse.rows("SELECT model, release, sql_sha256, parameters, inputs, fingerprint FROM meta.model")
+def _built(warehouse: Warehouse) -> dict[str, Built]:
+    found = warehouse.rows(
+        "SELECT model, release, sql_sha256, parameters, inputs, fingerprint, rows, content_hash, versions FROM meta.model"
+    )
     return {
-        row[0]: _Recorded(row[1], row[2], json.loads(row[3] or "{}"), json.loads(row[4] or "{}"), row[5])
+        row[0]: Built(
+            row[1], row[2], json.loads(row[3] or "{}"), json.loads(row[4] or "{}"), row[5], row[6], row[7],
+            json.loads(row[8] or "{}"),
+        )
         for row in found
-    }
+    }  # fmt: skip
 
 
-def _reason(model: Model, state: State, last: _Recorded | None, release: str, existing: Mapping[str, str]) -> str:
+def _base(model: Model, state: State, last: Built | None, release: str, existing: Mapping[str, str]) -> Built | None:
+    """The last build, if the same SQL made it of the same inputs, with the same parameters and versions, and it is there."""
+    if last is None or existing.get(model.name) != model.kind:
+        return None
+    versions = {"skysy": __version__, "duckdb": duckdb.__version__}
+    made_by = {name: last.versions.get(name) for name in versions}
+    then = (last.release, last.sql, last.parameters, last.inputs.get("engine"), made_by)
+    now = (release, state.sql, state.parameters, state.engine, versions)
+    names = [set(last.inputs.get(part, {})) for part in ("models", "archive", "chunks")]
+    return last if then == now and names == [set(state.models), set(state.archive), set(state.chunks)] else None
+
+
+def _reason(model: Model, state: State, last: Built | None, release: str, existing: Mapping[str, str]) -> str:
     """Why a model must be built, in words; empty where it stands as it is."""
     if last is None:
         return "never built"

@@ -65,8 +65,9 @@ def load_project(
     ordered = _ordered(models)
     _check(ordered, audits, parameters)
     if not only:
-        for model in ordered:
-            check_scope(model)
+        items: list[Model | Audit] = [*ordered, *audits]
+        for item in items:
+            check_scope(item)
     return Project(release, tuple(ordered), tuple(audits), parameters)
 
 

@@ -33,6 +33,7 @@ SELECT
     CAST(u_ngood AS INTEGER) AS u_ngood,                        -- good u observations {meta.number}
     CAST(v_ngood AS INTEGER) AS v_ngood,                        -- good v observations {meta.number}
     CAST(g_ngood AS INTEGER) AS g_ngood,                        -- good g observations {meta.number}
+    CAST(u_nclip AS INTEGER) AS u_nclip,                        -- u observations clipped from the mean {meta.number}
     CAST(u_psf AS DOUBLE) AS u_psf,                             -- mean u PSF magnitude, AB [mag] {phot.mag;em.opt.U}
     CAST(v_psf AS DOUBLE) AS v_psf,                             -- mean v PSF magnitude, AB [mag] {phot.mag;em.opt.U}
     CAST(g_psf AS DOUBLE) AS g_psf,                             -- mean g PSF magnitude, AB [mag] {phot.mag;em.opt.B}

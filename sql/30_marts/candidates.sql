@@ -7,15 +7,12 @@
 --         published new objects, a description and not the paper's regions
 -- nulls:  an object without a density score or without a rapid delta-u sigma can be an outlier in the other one only
 -- rule:   an outlier in colour is rare (density_ln_max) and lies in the colour box; one in variability reaches rapid_u_sigma_min or, where
---         that rule is not left out, rapid_p_max. Cautions are said of a candidate and take none away. Ranked by the rarer of two fractions: of scored sample objects whose colours are as rare or rarer, and of sample objects with a
+--         that rule is not left out, rapid_p_max. Cautions are said of a candidate and take none away.
+--         Ranked by the rarer of two fractions: of scored sample objects whose colours are as rare or rarer, and of sample objects with a
 --         rapid delta-u sigma whose value is as high or higher; then by the other fraction, then by object_id
 
 WITH scored AS (
-    SELECT
-        s.*, c.ug_mag, c.ug_err, c.uv_mag, c.uv_err, c.n_nights_ug, c.n_nights_uv,
-        d.ln_density, r.rapid_u_sigma, r.rapid_u_sigma_floored, r.delta_u_mag, r.n_sequences,
-        r.image_id_i, r.image_id_j, r.sequence_id,
-        e.p_empirical, e.p_scatter, e.sigma_997
+    SELECT s.object_id, c.ug_mag, c.uv_mag, d.ln_density, r.rapid_u_sigma, e.p_empirical, e.p_scatter, e.sigma_997
     FROM sample AS s
     LEFT JOIN colours AS c ON s.object_id = c.object_id
     LEFT JOIN density_score AS d ON s.object_id = d.object_id
@@ -44,20 +41,29 @@ placed AS (
 
 outliers AS (
     SELECT
-        p.*, k.name AS known_name, k.object_type AS known_type,
-        is_sigma_outlier OR is_p_outlier AS is_variability_outlier,
-        b.state AS simbad_state, b.main_id, b.main_type, w.cautions,
+        *, is_sigma_outlier OR is_p_outlier AS is_variability_outlier,
         row_number() OVER (
             ORDER BY
                 least(coalesce(density_fraction, 1), coalesce(variability_fraction, 1)),
                 greatest(coalesce(density_fraction, 1), coalesce(variability_fraction, 1)),
-                p.object_id
+                object_id
         ) AS place
-    FROM placed AS p
-    LEFT JOIN stg_known__objects AS k ON p.object_id = k.object_id
-    LEFT JOIN simbad_status AS b ON p.object_id = b.object_id
-    LEFT JOIN int_candidates__cautions AS w ON p.object_id = w.object_id
+    FROM placed
     WHERE is_colour_outlier OR is_sigma_outlier OR is_p_outlier
+),
+
+told AS (
+    SELECT
+        s.*, o.* EXCLUDE (object_id), c.ug_err, c.uv_err, c.n_nights_ug, c.n_nights_uv,
+        r.rapid_u_sigma_floored, r.delta_u_mag, r.n_sequences, r.image_id_i, r.image_id_j, r.sequence_id,
+        k.name AS known_name, k.object_type AS known_type, b.state AS simbad_state, b.main_id, b.main_type, w.cautions
+    FROM outliers AS o
+    JOIN sample AS s ON o.object_id = s.object_id
+    LEFT JOIN colours AS c ON o.object_id = c.object_id
+    LEFT JOIN rapid_variability AS r ON o.object_id = r.object_id
+    LEFT JOIN stg_known__objects AS k ON o.object_id = k.object_id
+    LEFT JOIN simbad_status AS b ON o.object_id = b.object_id
+    LEFT JOIN int_candidates__cautions AS w ON o.object_id = w.object_id
 ),
 
 worded AS (
@@ -73,7 +79,7 @@ worded AS (
         ) || CASE WHEN p_scatter < 1e-12 THEN ', probability below 1e-12 if nothing varies'   -- no noise is Gaussian so far out
                 WHEN p_scatter IS NOT NULL THEN format(', probability {:.2g} if nothing varies', p_scatter)
                 ELSE '' END END AS variability_reason
-    FROM outliers
+    FROM told
 )
 
 SELECT

@@ -2,33 +2,13 @@
 --
 -- grain:  one row per cut
 -- key:    step
--- inputs: stg_survey__photometry, stg_survey__images, measurements
+-- inputs: int_detections__patterns, measurements
 -- source: the cuts of measurements, one by one
 -- nulls:  n_null counts detections whose value is missing; they do not pass
 -- rule:   n_in, n_pass, n_fail, n_null count in order, detections that passed every step before; alone_ counts the same cut over all
 --         detections. The last step, one detection per object and exposure, is counted from measurements itself
 
-WITH patterns AS (
-    SELECT
-        p.object_id IS NOT NULL AS object_known,
-        CASE WHEN p.used_in_clip IS NOT NULL THEN TRUE END AS clip_considered,
-        isfinite(p.mag_psf) AS mag_finite,
-        p.mag_psf > getvariable('mag_min') AND p.mag_psf < getvariable('mag_max') AS mag_range,
-        isfinite(p.e_mag_psf) AS error_finite,
-        p.e_mag_psf > getvariable('e_mag_min') AND p.e_mag_psf < getvariable('e_mag_max') AS error_range,
-        p.flags < getvariable('flags_limit') AS flags,
-        p.nimaflags < getvariable('nimaflags_limit') AS nimaflags,
-        i.image_id IS NOT NULL AS image_known,
-        CASE WHEN i.image_id IS NOT NULL
-             THEN NOT list_contains(getvariable('image_types_refused'), coalesce(i.image_type, '')) END AS image_type,
-        CASE WHEN i.night_mjd IS NOT NULL THEN TRUE END AS night_known,
-        count(*) AS n
-    FROM stg_survey__photometry AS p
-    LEFT JOIN stg_survey__images AS i ON p.image_id = i.image_id
-    GROUP BY ALL
-),
-
-numbered AS (
+WITH numbered AS (
     SELECT
         n,
         [
@@ -44,7 +24,7 @@ numbered AS (
             struct_pack(cut := 'image_type', passed := image_type),
             struct_pack(cut := 'night_known', passed := night_known)
         ] AS cuts
-    FROM patterns
+    FROM int_detections__patterns
 ),
 
 ended AS (

@@ -1,8 +1,9 @@
 -- aud_photometry__known_object: every object that has measurements is in the object catalogue.
 -- severity: warn
--- inputs: colours, stg_survey__master
+-- scope: object
+-- inputs: colours, int_selection__matched
 
 SELECT c.object_id, c.n_nights_ug, c.n_nights_uv
 FROM colours AS c
-LEFT JOIN stg_survey__master AS m ON c.object_id = m.object_id
+LEFT JOIN int_selection__matched AS m ON c.object_id = m.object_id
 WHERE m.object_id IS NULL

@@ -1,6 +1,7 @@
--- aud_values__finite: no NaN and no infinity stands in any result.
+-- aud_values__finite: no NaN and no infinity stands in what is made of one object's rows.
 -- severity: error
--- inputs: sample, measurements, nightly_colours, colours, rapid_variability, density_score, effective_sigma
+-- scope: object
+-- inputs: sample, measurements, nightly_colours, colours, rapid_variability
 
 SELECT 'sample' AS model, object_id FROM sample WHERE NOT (isfinite(jk0_mag) AND isfinite(abs_j_mag) AND isfinite(r_est))
 UNION ALL
@@ -11,7 +12,3 @@ UNION ALL
 SELECT 'colours', object_id FROM colours WHERE NOT (isfinite(coalesce(ug_mag, 0)) AND isfinite(coalesce(uv_mag, 0)) AND isfinite(coalesce(ug_err, 0)) AND isfinite(coalesce(uv_err, 0)))
 UNION ALL
 SELECT 'rapid_variability', object_id FROM rapid_variability WHERE NOT (isfinite(rapid_u_sigma) AND isfinite(rapid_u_sigma_floored) AND isfinite(delta_u_mag))
-UNION ALL
-SELECT 'density_score', object_id FROM density_score WHERE NOT isfinite(ln_density)
-UNION ALL
-SELECT 'effective_sigma', object_id FROM effective_sigma WHERE NOT (isfinite(p_analytic) AND isfinite(p_empirical) AND isfinite(p_scatter) AND isfinite(p_limit) AND isfinite(sigma_997) AND isfinite(scatter_mag))

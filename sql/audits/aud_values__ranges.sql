@@ -1,6 +1,7 @@
 -- aud_values__ranges: results lie where they can: coordinates on the sky, errors above zero, nights and colours together or not at all.
 -- severity: error
--- inputs: sample, nightly_colours, colours, rapid_variability, effective_sigma
+-- scope: object
+-- inputs: sample, nightly_colours, colours, rapid_variability
 
 SELECT 'sample' AS model, object_id, 'position' AS what FROM sample WHERE raj2000 NOT BETWEEN 0 AND 360 OR dej2000 NOT BETWEEN -90 AND 90
 UNION ALL
@@ -13,5 +14,3 @@ UNION ALL
 SELECT 'colours', object_id, 'colour without a night' FROM colours WHERE (ug_mag IS NULL) <> (n_nights_ug = 0) OR (uv_mag IS NULL) <> (n_nights_uv = 0)
 UNION ALL
 SELECT 'rapid_variability', object_id, 'statistic' FROM rapid_variability WHERE rapid_u_sigma < 0 OR rapid_u_sigma_floored > rapid_u_sigma OR n_sequences < 1 OR n_u < 2 OR image_id_i = image_id_j
-UNION ALL
-SELECT 'effective_sigma', object_id, 'probability' FROM effective_sigma WHERE NOT (p_analytic BETWEEN 0 AND 1 AND p_empirical BETWEEN 0 AND 1 AND p_scatter BETWEEN 0 AND 1 AND p_limit BETWEEN 0 AND 1) OR sigma_997 < sigma_955

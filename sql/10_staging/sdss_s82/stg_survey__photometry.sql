@@ -2,6 +2,7 @@
 --
 -- grain:  one row per epoch as received; copies are settled in measurements
 -- key:    image_id, ccd, object_id (not unique: a few epochs came twice with other magnitudes)
+-- scope:  chunk
 -- kind:   view
 -- inputs: s82.lightcurves
 -- source: Sesar et al. 2010, ApJ 708, 717

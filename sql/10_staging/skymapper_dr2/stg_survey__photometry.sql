@@ -2,6 +2,7 @@
 --
 -- grain:  one row per detection as received; copies are settled in measurements
 -- key:    image_id, ccd, object_id (not unique: overlapping cones bring copies)
+-- scope:  chunk
 -- kind:   view
 -- inputs: dr2.photometry
 -- source: SkyMapper DR2 table dr2.photometry

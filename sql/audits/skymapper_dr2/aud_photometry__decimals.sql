@@ -6,4 +6,4 @@ SELECT object_id, image_id, e_mag_psf
 FROM dr2.photometry
 WHERE isfinite(e_mag_psf)
   AND e_mag_psf BETWEEN 0 AND 1
-  AND abs(CAST(e_mag_psf AS DOUBLE) - round(CAST(e_mag_psf AS DOUBLE), 4)) > 1e-7
+  AND abs(CAST(e_mag_psf AS DOUBLE) - floor(CAST(e_mag_psf AS DOUBLE) * 1e4 + 0.5e0) / 1e4) > 1e-7
