@@ -215,7 +215,7 @@ def test_a_rule_of_other_sql_is_told_as_a_rule(field: Settings, other: Other, tm
     final = sql / "30_marts" / "candidates.sql"
     text = final.read_text(encoding="utf-8")
     assert "WHERE is_colour_outlier" in text
-    final.write_text(text.replace("WHERE is_colour_outlier", "WHERE p.object_id <> 13000 AND is_colour_outlier"))
+    final.write_text(text.replace("WHERE is_colour_outlier", "WHERE object_id <> 13000 AND is_colour_outlier"))
     found = compare(field, other(directory=sql))
     moves = by_object(found)
     assert {object_id: told(move) for object_id, move in moves.items()} == {

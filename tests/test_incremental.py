@@ -463,6 +463,7 @@ def test_late_detections_change_every_table_as_a_whole_build_does(by_hand: Setti
             summary = run_build(house, science_of_dr2(), engines=ENGINES)
             assert set(anew(summary)) == {
                 "int_detections__patterns", "measurements", "nightly_colours", "rapid_variability", "colours",
+                "int_photometry__brightest", "int_rapid__sequences",
             }, what  # fmt: skip
             assert all(n <= 21 for n in anew(summary).values()), what
         assert house.value("SELECT n_nights_ug FROM colours WHERE object_id = 1000") == nights[1000] + 1
