@@ -25,10 +25,11 @@ from skysy.loaders.load import load_directory
 
 from skysy import ledger
 from skysy.config import Settings
-from skysy.models.build import BuildSummary, run_build
+from skysy.models.build import run_build
 from skysy.models.cluster import Cluster, Task, export, parquet, stages
 from skysy.models.plan import Step, plan_build
 from skysy.models.project import Project, load_project
+from skysy.models.told import BuildSummary
 from skysy.store import Warehouse, open_warehouse
 
 ENGINES = {"density_score": engine}

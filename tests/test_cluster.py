@@ -25,10 +25,11 @@ from distributed import LocalCluster
 from skysy.config import Settings, settings
 from skysy.errors import ModelError, SqlError, UsageError
 from skysy.models import cluster as clusters
-from skysy.models.build import AuditResult, Buckets, BuildSummary, BuiltModel, run_build
+from skysy.models.build import run_build
 from skysy.models.cluster import Cluster, Task, run_task, stages
 from skysy.models.plan import Step, plan_build
 from skysy.models.project import load_project
+from skysy.models.told import AuditResult, Buckets, BuildSummary, BuiltModel
 from skysy.store import Warehouse, open_warehouse
 
 Event = Step | BuiltModel | AuditResult | Buckets

@@ -20,13 +20,14 @@ from skysy.loaders.load import load_directory
 from skysy import ledger
 from skysy.config import Settings
 from skysy.errors import AuditFailed, SqlError
-from skysy.models.build import BuildSummary, BuiltModel, run_build
+from skysy.models.build import run_build
 from skysy.models.cluster import Cluster, stages
 from skysy.models.files import read_audit
 from skysy.models.plan import Step, plan_build
 from skysy.models.project import Project, load_project
 from skysy.models.scope import check_scope
 from skysy.models.status import check_contents
+from skysy.models.told import BuildSummary, BuiltModel
 from skysy.store import Warehouse, create, open_warehouse
 
 COUNTS = """\

@@ -21,9 +21,10 @@ import pytest
 from skysy import ledger
 from skysy.config import Settings, settings
 from skysy.errors import AuditFailed, ModelError, SqlError
-from skysy.models.build import AuditResult, BuildSummary, BuiltModel, run_build
+from skysy.models.build import run_build
 from skysy.models.plan import Engine, Step
 from skysy.models.project import load_project
+from skysy.models.told import AuditResult, BuildSummary, BuiltModel
 from skysy.store import Warehouse, open_warehouse
 
 

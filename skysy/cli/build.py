@@ -18,9 +18,9 @@ from skysy.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from skysy.models.build import AuditResult, BuildSummary, Progress
     from skysy.models.plan import Engine, Plan
     from skysy.models.status import Status
+    from skysy.models.told import AuditResult, BuildSummary, Progress
 
 ReleaseOption = Annotated[
     str | None,
@@ -178,8 +178,8 @@ class _Teller:
             self.spinner.stop()
 
     def tell(self, event: Any) -> None:
-        from skysy.models.build import Buckets, BuiltModel
         from skysy.models.plan import Step
+        from skysy.models.told import Buckets, BuiltModel
 
         if isinstance(event, Step) and self.spinner is not None:
             self.spinner.update(f"building {event.model.name}")

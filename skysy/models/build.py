@@ -5,110 +5,29 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import closing, contextmanager, nullcontext, suppress
-from dataclasses import dataclass
+from collections.abc import Generator, Mapping
+from contextlib import closing, nullcontext, suppress
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 
 from skysy import __version__, ledger
-from skysy.errors import AuditFailed, ModelError, SqlError
+from skysy.errors import AuditFailed, ModelError
 from skysy.models import parameters
 from skysy.models.files import Audit, Model
 from skysy.models.plan import AuditStep, Built, Engine, Plan, Step, built_release, plan_build, relations
 from skysy.models.project import Project
+from skysy.models.told import STAND, AuditResult, BuildSummary, BuiltModel, Made, Progress, explained
 from skysy.models.touched import Touched
-from skysy.store import Warehouse, is_damage, is_full
+from skysy.store import Warehouse
 
 if TYPE_CHECKING:
     from skysy.models.cluster import Cluster
 
-__all__ = [
-    "AuditResult",
-    "Buckets",
-    "BuildSummary",
-    "BuiltModel",
-    "Made",
-    "Progress",
-    "build",
-    "built_release",
-    "explained",
-    "run_build",
-]
+__all__ = ["build", "built_release", "run_build"]
 
 SAMPLE_ROWS = 5
 """Offending rows that meta.audit keeps of an audit."""
-
-_STAND = "The tables of the last build stand."
-
-
-@dataclass(frozen=True)
-class BuiltModel:
-    """A model that was built: `rows` and `content_hash` are None for a view.
-
-    `anew` is how many of the rows were made anew, those of touched objects or chunks; None where it was made whole.
-    """
-
-    name: str
-    kind: str
-    reason: str
-    rows: int | None
-    content_hash: str | None
-    seconds: float
-    engine: str
-    anew: int | None = None
-
-
-@dataclass(frozen=True)
-class AuditResult:
-    """What an audit found: how many rows break its promise, and a few of them."""
-
-    name: str
-    severity: str
-    sentence: str
-    offenders: int
-    sample: list[dict[str, Any]]
-    touched_only: bool = False
-    """Whether it looked at touched objects or chunks alone; elsewhere it had found nothing before, and nothing changed."""
-
-
-@dataclass(frozen=True)
-class BuildSummary:
-    """What a build did."""
-
-    release: str
-    models: tuple[BuiltModel, ...]
-    fresh: tuple[str, ...]
-    dropped: tuple[str, ...]
-    audits: tuple[AuditResult, ...]
-    seconds: float
-
-    @property
-    def nothing(self) -> bool:
-        """Whether nothing was stale and nothing was written."""
-        return not (self.models or self.dropped or self.audits)
-
-
-@dataclass(frozen=True)
-class Buckets:
-    """How far the workers of a cluster are with the models that they make together."""
-
-    models: tuple[str, ...]
-    done: int
-    total: int
-
-
-@dataclass(frozen=True)
-class Made:
-    """A model's rows, made elsewhere: the relation that they are, and the seconds that they took there."""
-
-    relation: str
-    seconds: float
-
-
-Progress = Callable[[Step | BuiltModel | AuditResult | Buckets], None]
-"""Told each Step as it starts, each BuiltModel and AuditResult as it is done, and Buckets of a cluster as they are."""
 
 
 def run_build(
@@ -228,7 +147,7 @@ def _make_room(warehouse: Warehouse, model: Model) -> None:
         return
     if not warehouse.rows("SELECT 1 FROM meta.model WHERE model = ?", [model.name]):
         raise ModelError(
-            f"The warehouse has a {kind} main.{model.name} that skysy did not build. {_STAND}",
+            f"The warehouse has a {kind} main.{model.name} that skysy did not build. {STAND}",
             "Rename or drop it in a DuckDB shell, then run `skysy build` again.",
         )
     if kind != model.kind:
@@ -242,7 +161,7 @@ def _from_engine(warehouse: Warehouse, model: Model, engine: Engine) -> None:
     if sorted(result.column_names) != sorted(types):
         raise ModelError(
             f"The engine {model.engine} gives the columns {', '.join(result.column_names)}; "
-            f"{model.path.name} has {', '.join(types)}. {_STAND}"
+            f"{model.path.name} has {', '.join(types)}. {STAND}"
         )
     warehouse.con.register("_engine_rows", result)
     try:
@@ -323,7 +242,7 @@ def _audit(warehouse: Warehouse, plan: Plan, touched: Touched, run_id: int, tell
         )
         raise AuditFailed(
             f"{len(failed)} audit{'s' if len(failed) > 1 else ''} failed:\n{told}",
-            f"{_STAND} Look at those rows in the archive's tables, or at the change that brought them.",
+            f"{STAND} Look at those rows in the archive's tables, or at the change that brought them.",
         )
     return tuple(results)
 
@@ -351,32 +270,6 @@ def _record_audit(warehouse: Warehouse, step: AuditStep, result: AuditResult, ru
             json.dumps(result.sample, default=str), run_id, ledger.now(), step.fingerprint,
         ],
     )  # fmt: skip
-
-
-@contextmanager
-def explained(what: str, warehouse: Warehouse) -> Iterator[None]:
-    """Turn what DuckDB says into words that name the file and the next step."""
-    limit = warehouse.settings.memory_limit
-    try:
-        yield
-    except duckdb.OutOfMemoryException as error:
-        if "max_temp_directory_size" in str(error):
-            raise SqlError(
-                f"{what} ran out of disk for its intermediate rows. {_STAND}",
-                f"Make room in {warehouse.settings.temp_directory}, or raise --memory-limit (now {limit}).",
-            ) from error
-        raise SqlError(
-            f"{what} needs more memory than {limit}. {_STAND}", "Raise it, as with --memory-limit 8GB."
-        ) from error
-    except duckdb.Error as error:
-        if is_damage(error) or isinstance(error, duckdb.InterruptException):
-            raise
-        if is_full(error):
-            raise SqlError(
-                f"{what} could not be written: the disk is full. {_STAND}",
-                f"Make room beside {warehouse.settings.warehouse}, then run `skysy build` again.",
-            ) from error
-        raise SqlError(f"{what} failed: {error}", _STAND) from error
 
 
 def plain(value: Any) -> Any:

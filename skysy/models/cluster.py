@@ -25,10 +25,10 @@ from skysy import __version__
 from skysy.config import Settings
 from skysy.errors import ModelError, UsageError
 from skysy.models import parameters
-from skysy.models.build import Buckets, Made, Progress, explained
 from skysy.models.parameters import Parameters
 from skysy.models.plan import Engine, Step
 from skysy.models.scope import OBJECT
+from skysy.models.told import Buckets, Made, Progress, explained
 from skysy.store import Warehouse, bounds
 
 BUCKET_ROWS = 1_000_000
