@@ -120,8 +120,10 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _laid_over(known: dict[str, Any], other: dict[str, Any], where: str) -> dict[str, Any]:
-    if unknown := set(other) - {"services", "routes"}:
-        raise UsageError(f"{where}: unknown section {sorted(unknown)[0]!r}.", "Sections are services and routes.")
+    if unknown := set(other) - {"services", "routes", "project"}:
+        raise UsageError(
+            f"{where}: unknown section {sorted(unknown)[0]!r}.", "Sections are services, routes and project."
+        )
     merged = {"services": dict(known["services"]), "routes": {k: dict(v) for k, v in known["routes"].items()}}
     for key in (services := _section(other, "services", where)):
         spec = _section(services, key, where)

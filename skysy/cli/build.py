@@ -70,6 +70,7 @@ def build(
     from skysy.models.cluster import Cluster
     from skysy.models.plan import choose_release, plan_build
     from skysy.models.project import load_project
+    from skysy.own import find_own
     from skysy.store import open_warehouse
 
     chosen = list(set_ or [])
@@ -78,7 +79,7 @@ def build(
         workers = Cluster(cluster) if cluster else nullcontext()
         with workers as helpers, open_warehouse(settings(warehouse, memory_limit, threads), write=not explain) as house:
             name = choose_release(house, release)
-            project = load_project(name, parameters_file=parameters, settings=chosen)
+            project = load_project(name, own=find_own(), parameters_file=parameters, settings=chosen)
             engines = known_engines()
             if explain:
                 _explain(plan_build(house, project, engines, force=force), name, as_json)
@@ -119,6 +120,7 @@ def status(
     from skysy.models.plan import built_release, loaded_releases
     from skysy.models.project import load_project
     from skysy.models.status import check_contents, read_status
+    from skysy.own import find_own
     from skysy.store import open_warehouse
 
     with open_warehouse(settings(warehouse, memory_limit, threads)) as house:
@@ -126,7 +128,7 @@ def status(
         is_built = bool(house.value("SELECT count(*) FROM meta.model"))
         release = built_release(house) if is_built else loaded[0] if len(loaded) == 1 else None
         has_rows = bool(house.value("SELECT count(*) FROM meta.chunk WHERE state = 'loaded'"))
-        project = load_project(release) if release and has_rows else None
+        project = load_project(release, own=find_own()) if release and has_rows else None
         note = ""
         try:
             found = read_status(house, project, known_engines() if project else None)

@@ -15,6 +15,7 @@ from skysy.cli.demo import demo
 from skysy.cli.diff import diff
 from skysy.cli.export import export
 from skysy.cli.figures import figures
+from skysy.cli.init import init
 from skysy.cli.inject import inject
 from skysy.cli.load import load
 from skysy.cli.match import match
@@ -27,6 +28,7 @@ from skysy.cli.why import why
 
 _COMMANDS: Mapping[Callable[..., None], str] = {
     demo: "A simulated sky from files to report, in a minute.",
+    init: "A project of your own: parameters and models.",
     simulate: "A sky of archive files whose truth is known.",
     plan: "What the archives would send, before any row moves.",
     load: "Archive files, or the live archives, into the warehouse.",

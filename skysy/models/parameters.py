@@ -104,6 +104,22 @@ def override(
     return merged
 
 
+def extended(known: Parameters, others: Iterable[Parameter]) -> dict[str, Parameter]:
+    """The known parameters, some with other values, and new ones.
+
+    Raises ModelError for a new one that says nothing of what it does, UsageError for a value that does not fit.
+    """
+    merged = dict(known)
+    for other in others:
+        if other.name in known:
+            merged = override(merged, [other])
+        elif not other.description:
+            raise ModelError(f"{other.origin}: {other.name} is new and has no comment that says what it does.")
+        else:
+            merged[other.name] = other
+    return merged
+
+
 def parse_settings(settings: Iterable[str], known: Parameters) -> list[Parameter]:
     """Parameters from `name=value` words; a text may come without its quotes, as a command line leaves it."""
     found = []

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from skysy.errors import ModelError, NotFound, did_you_mean
 from skysy.models.files import Audit, Model, read_audit, read_model
-from skysy.models.parameters import Parameter, override, parse_settings, read_parameters
+from skysy.models.parameters import Parameter, extended, override, parse_settings, read_parameters
 from skysy.models.scope import check_scope
+from skysy.own import Own
 
 PARAMETER_FILE = "00_parameters.sql"
 STAGING = "10_staging"
@@ -43,6 +44,7 @@ def load_project(
     release: str,
     sql_directory: Path | None = None,
     *,
+    own: Own | None = None,
     parameters_file: Path | None = None,
     settings: Iterable[str] = (),
     only: Collection[str] = (),
@@ -50,18 +52,21 @@ def load_project(
     """Read sql/ for a release; `settings` are `name=value` words that override every file.
 
     With `only` the project is these models and what they read, without audits: a question about one star need not wait
-    until all the SQL is parsed.
+    until all the SQL is parsed. `own` adds a user's models, audits and parameters.
 
     Raises NotFound for an unknown release or parameter, SqlError for SQL that does not parse, ModelError for
     a header that is not true, an input that does not exist, a cycle or two models of one name, UsageError for
     a value that does not fit.
     """
     root = sql_directory or Path(str(files("skysy.sql")))
-    paths = _model_files(root, release)
+    own = own or Own()
+    paths = [*_model_files(root, release), *(sorted(own.models.glob("*.sql")) if own.models else ())]
     models = _with_inputs(paths, only) if only else [read_model(path) for path in paths]
-    directories = () if only else (root / "audits", root / "audits" / release)
+    directories = [] if only else [root / "audits", root / "audits" / release]
+    if own.models and not only:
+        directories.append(own.models / "audits")
     audits = [read_audit(path) for directory in directories for path in sorted(directory.glob("*.sql"))]
-    parameters = _parameters(root, root / STAGING / release, parameters_file, settings)
+    parameters = _parameters(root, root / STAGING / release, own, parameters_file, settings)
     ordered = _ordered(models)
     _check(ordered, audits, parameters)
     if not only:
@@ -109,9 +114,9 @@ def _with_inputs(paths: Sequence[Path], names: Iterable[str]) -> list[Model]:
 
 
 def _parameters(
-    root: Path, staging: Path, parameters_file: Path | None, settings: Iterable[str]
+    root: Path, staging: Path, own: Own, parameters_file: Path | None, settings: Iterable[str]
 ) -> dict[str, Parameter]:
-    """Defaults, then the release's own, then the user's file, then single settings."""
+    """Defaults, then the release's own, then the user's project, then the user's file, then single settings."""
     defaults = root / PARAMETER_FILE
     parameters = read_parameters(defaults, f"sql/{PARAMETER_FILE}") if defaults.exists() else {}
     for parameter in parameters.values():
@@ -121,6 +126,8 @@ def _parameters(
     if of_release.exists():
         origin = f"sql/{of_release.relative_to(root)}"
         parameters = override(parameters, read_parameters(of_release, origin).values(), ModelError)
+    if own.parameters is not None:
+        parameters = extended(parameters, read_parameters(own.parameters, str(own.parameters)).values())
     if parameters_file is not None:
         parameters = override(parameters, read_parameters(parameters_file, str(parameters_file)).values())
     return override(parameters, parse_settings(settings, parameters))
