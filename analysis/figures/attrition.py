@@ -70,7 +70,7 @@ def _draw_known(axes: Axes, warehouse: Warehouse, rows: list[str], theme: Theme)
         axes.set_xticks([])
         return
     names = [BEFORE, *rows[1:-1], AFTER]
-    places = np.arange(len(rows))
+    places = [float(place) for place in range(len(rows))]
     counts = {(lost_at, missing): n for lost_at, missing, n in found}
     failed, missing = ([counts.get((name, flag), 0) for name in names] for flag in (False, True))
     recovered = counts.get((None, False), 0)

@@ -67,7 +67,8 @@ def on_map(ra_deg: Reals, dec_deg: Reals) -> tuple[Reals, Reals]:
 def galactic_plane(ra_deg: Reals) -> Reals:
     """Declination of the Galactic plane at these right ascensions, in degrees: tan dec = -cos(ra - pole) / tan(pole)."""
     pole_ra, pole_dec = np.radians(_POLE_DEG)
-    return np.degrees(np.arctan(-np.cos(np.radians(ra_deg) - pole_ra) / math.tan(pole_dec)))
+    plane: Reals = np.degrees(np.arctan(-np.cos(np.radians(ra_deg) - pole_ra) / math.tan(pole_dec)))
+    return plane
 
 
 def figure_sky(warehouse: Warehouse, theme: Theme = LIGHT) -> Figure:
