@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 OBJECTS ?= 20000
 
-.PHONY: demo test test-slow test-archive test-archive-slow docs docs-check lock clean
+.PHONY: demo test test-slow test-browser test-archive test-archive-slow docs docs-check lock clean
 
 demo: $(VENV)/.demo
 	$(BIN)/skysy demo demo --objects $(OBJECTS)
@@ -20,6 +20,11 @@ test: $(VENV)/.test
 
 test-slow: $(VENV)/.test
 	$(BIN)/pytest -m "slow and not archive"
+
+# The report in a headless Chromium, which is to be on the path; without one it says that it looked at nothing.
+test-browser: $(VENV)/.test
+	$(BIN)/pip install --quiet --constraint requirements-dev.lock -e ".[browser]"
+	$(BIN)/pytest -m slow tests/test_browser.py
 
 # Against a real TAP server on the loopback (docs/archive-peer.md). Debian only; as root where its packages are missing.
 test-archive: $(VENV)/.test

@@ -7,7 +7,7 @@ int_selection__cuts and the parameters of that build, the counts by running meas
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +15,9 @@ from skysy.columns import from_comment
 from skysy.contract import Contract
 from skysy.errors import NotFound, UsageError
 from skysy.ledger import CHUNK_COLUMN
-from skysy.models.lineage import CutTerm
+from skysy.models.lineage import CutTerm, cut_terms
+from skysy.models.plan import built_release
+from skysy.models.project import load_project
 from skysy.store import Warehouse
 
 FLOW = ("int_detections__patterns", "measurement_flow")
@@ -153,7 +155,7 @@ def tell(
         separation_arcsec=separation,
         in_sample=bool(_row(warehouse, "sample", object_id)),
         rapid_filter=str(warehouse.value("SELECT getvariable('rapid_filter')")),
-        cuts=_cuts(warehouse, terms, matched, verdicts),
+        cuts=CutTeller(warehouse, terms).tell(matched, verdicts),
         measurements=_measurement_flow(warehouse, flow, object_id),
         filters={str(name): int(n) for name, n in counts},
         nights=int(nights or 0),
@@ -175,32 +177,43 @@ def _row(warehouse: Warehouse, table: str, object_id: int) -> dict[str, Any]:
     return dict(zip(names, found[0], strict=True)) if found else {}
 
 
-def _cuts(warehouse: Warehouse, terms: list[CutTerm], matched: dict[str, Any], verdicts: dict[str, Any]) -> list[Cut]:
-    parameters = {
-        str(name): (value, unit) for name, value, unit in warehouse.rows("SELECT name, value, unit FROM meta.parameter")
-    }
-    comments = dict(
-        warehouse.rows(
-            "SELECT column_name, comment FROM duckdb_columns() WHERE schema_name = 'main' AND table_name = 'int_selection__matched'"
-        )
-    )
-    cuts = []
-    for term in terms:
-        if term.name == "object_id":
-            continue
-        units = {name: from_comment(comments.get(name))[1] or "" for name in term.columns}
-        units |= {name: parameters[name][1] or "" for name in term.parameters if name in parameters}
-        cuts.append(
-            Cut(
-                name=term.name,
-                sentence=from_comment(term.comment)[0],
-                verdict=_VERDICTS[verdicts.get(term.name)],
-                values={name: matched.get(name) for name in term.columns},
-                limits={name: parameters[name][0] for name in term.parameters if name in parameters},
-                units=units,
+class CutTeller:
+    """Tells of each cut how single stars do in it; limits and units are read once, from the build's own tables."""
+
+    def __init__(self, warehouse: Warehouse, terms: Sequence[CutTerm]) -> None:
+        self._terms = [term for term in terms if term.name != "object_id"]
+        self._parameters: dict[str, tuple[str, str | None]] = {
+            name: (value, unit) for name, value, unit in warehouse.rows("SELECT name, value, unit FROM meta.parameter")
+        }
+        comments = dict(
+            warehouse.rows(
+                "SELECT column_name, comment FROM duckdb_columns() WHERE schema_name = 'main' AND table_name = 'int_selection__matched'"
             )
         )
-    return cuts
+        self._units = {name: from_comment(comment)[1] or "" for name, comment in comments.items()}
+
+    def tell(self, matched: Mapping[str, Any], verdicts: Mapping[str, bool | None]) -> list[Cut]:
+        """The cuts in their order for the star with these rows of int_selection__matched and int_selection__cuts."""
+        return [self._cut(term, matched, verdicts) for term in self._terms]
+
+    def _cut(self, term: CutTerm, matched: Mapping[str, Any], verdicts: Mapping[str, bool | None]) -> Cut:
+        limits = {name: self._parameters[name] for name in term.parameters if name in self._parameters}
+        units = {name: self._units.get(name, "") for name in term.columns}
+        units |= {name: unit or "" for name, (_, unit) in limits.items()}
+        return Cut(
+            name=term.name,
+            sentence=from_comment(term.comment)[0],
+            verdict=_VERDICTS[verdicts.get(term.name)],
+            values={name: matched.get(name) for name in term.columns},
+            limits={name: value for name, (value, _) in limits.items()},
+            units=units,
+        )
+
+
+def cut_teller(warehouse: Warehouse) -> CutTeller:
+    """A CutTeller of the cuts of the release that the warehouse was built for; raises ModelError before the first build."""
+    project = load_project(built_release(warehouse), only=("int_selection__cuts",))
+    return CutTeller(warehouse, cut_terms(project, "int_selection__cuts"))
 
 
 def _measurement_flow(warehouse: Warehouse, flow: Sequence[str], object_id: int) -> list[dict[str, Any]]:

@@ -16,12 +16,15 @@ import duckdb
 import hypothesis
 import pyarrow as pa
 import pytest
+import typer
 from skysy.analysis import density
 from skysy.analysis.simulate.write import simulate
 from skysy.loaders.load import load_directory
 from skysy.loaders.raw import prepare
+from typer.testing import CliRunner
 
 from skysy import ledger
+from skysy.cli import report as report_command
 from skysy.config import Settings
 from skysy.contract import load_contract
 from skysy.models import parameters
@@ -266,3 +269,24 @@ def shared_sky(tmp_path_factory: pytest.TempPathFactory, objects: int) -> Sky:
 def simulated(tmp_path_factory: pytest.TempPathFactory) -> Sky:
     """The sky of 3,000 objects and seed 7."""
     return shared_sky(tmp_path_factory, 3_000)
+
+
+REPORT_PAGES = 12
+"""Candidates that have a page of their own in the report that tests look at."""
+
+
+@pytest.fixture(scope="session")
+def report(simulated: Sky) -> Path:
+    """The report of that sky as the command writes it, made once for all workers; what the command said lies beside it."""
+    base = simulated.files.parent / "written"
+    base.mkdir(exist_ok=True)
+    with (base / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (base / "told.json").exists():
+            words = ["--out", str(base / "report"), "--pages", str(REPORT_PAGES), "--top", "1", "--json"]
+            app = typer.Typer()
+            app.command()(report_command.report)
+            done = CliRunner().invoke(app, [*words, "--warehouse", str(simulated.settings.warehouse)])
+            assert done.exit_code == 0, done.output
+            (base / "told.json").write_text(done.stdout, encoding="utf-8")
+    return base / "report"

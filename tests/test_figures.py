@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
 import typer
 from conftest import MakeArchive, Sky, detection, exposures, fill, red_giant, together
-from matplotlib.axes import Axes
-from matplotlib.collections import PathCollection, PolyCollection
+from figure_parts import Reals, counted_by_hand, dots, drawn_counts, line, parameter, table, words
 from matplotlib.contour import QuadContourSet
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from numpy.typing import NDArray
 from skysy.analysis.figures import (
     DARK,
+    FIGURES,
     LIGHT,
     figure_colours,
     figure_light_curve,
@@ -33,8 +32,6 @@ from skysy.config import Settings
 from skysy.errors import ModelError, UsageError
 from skysy.store import Warehouse, create, open_warehouse
 
-Reals = NDArray[np.float64]
-
 NIGHT = 57000.5
 COLOURS_OF_SAMPLE = "FROM colours SEMI JOIN sample USING (object_id) WHERE ug_mag IS NOT NULL AND uv_mag IS NOT NULL"
 
@@ -43,60 +40,6 @@ COLOURS_OF_SAMPLE = "FROM colours SEMI JOIN sample USING (object_id) WHERE ug_ma
 def sky(simulated: Sky) -> Iterator[Warehouse]:
     with open_warehouse(simulated.settings) as warehouse:
         yield warehouse
-
-
-def table(warehouse: Warehouse, query: str) -> Reals:
-    """The rows of a query as an array, NULL as NaN."""
-    return np.array(warehouse.rows(query), dtype=float)
-
-
-def parameter(warehouse: Warehouse, name: str) -> float:
-    return float(warehouse.value("SELECT value FROM meta.parameter WHERE name = ?", [name]))
-
-
-def crowd(axes: Axes) -> PolyCollection:
-    [found] = [part for part in axes.collections if isinstance(part, PolyCollection)]
-    return found
-
-
-def line(axes: Axes, label: str) -> Line2D:
-    [found] = [part for part in axes.lines if str(part.get_label()).startswith(label)]
-    return found
-
-
-def dots(axes: Axes, label: str) -> PathCollection:
-    [found] = [
-        part
-        for part in axes.collections
-        if isinstance(part, PathCollection) and str(part.get_label()).startswith(label)
-    ]
-    return found
-
-
-def words(figure: Figure) -> str:
-    return " ".join(text.get_text() for axes in figure.axes for text in axes.texts)
-
-
-def counted_by_hand(axes: Axes, points: Reals) -> dict[tuple[float, float], int]:
-    """Points inside the axes by the nearest centre of a hexagon, found by comparing with every centre."""
-    hexagons = crowd(axes)
-    centres = np.asarray(hexagons.get_offsets(), dtype=float)
-    corners = hexagons.get_paths()[0].vertices
-    size = (np.ptp(corners[:, 0]), 1.5 * np.ptp(corners[:, 1]))  # a step along x, two rows along y
-    low, high = zip(sorted(axes.get_xlim()), sorted(axes.get_ylim()), strict=True)
-    inside = points[((points >= low) & (points <= high)).all(axis=1)]
-    distance = sum(
-        weight * ((inside[:, None, axis] - centres[None, :, axis]) / size[axis]) ** 2
-        for axis, weight in ((0, 1.0), (1, 3.0))
-    )
-    nearest, n = np.unique(np.argmin(distance, axis=1), return_counts=True)
-    return {(centres[place, 0], centres[place, 1]): int(count) for place, count in zip(nearest, n, strict=True)}
-
-
-def drawn_counts(axes: Axes) -> dict[tuple[float, float], int]:
-    hexagons = crowd(axes)
-    values = np.asarray(hexagons.get_array())
-    return {(x, y): int(n) for (x, y), n in zip(np.asarray(hexagons.get_offsets()), values, strict=True)}
 
 
 def test_hexagons_count_every_star_of_the_frame_once_and_in_the_nearest_place(sky: Warehouse) -> None:
@@ -153,32 +96,53 @@ def test_figure_two_shows_every_candidate_in_the_colour_of_its_sigma_and_every_k
 
 
 def stars_with_sequences(warehouse: Warehouse) -> Reals:
-    """Mean u of the sequences, sigma and floored sigma of the sample, averaged here."""
-    seen: dict[int, list[float]] = {}
-    for object_id, mag in warehouse.rows(
-        "SELECT object_id, mag_psf FROM measurements WHERE filter = 'u' AND sequence_id IS NOT NULL"
+    """Mean u of the sequences that are compared, sigma, floored sigma, and whether it is left out; averaged here."""
+    seen: dict[tuple[int, int], list[float]] = {}
+    for object_id, sequence_id, mag in warehouse.rows(
+        "SELECT object_id, sequence_id, mag_psf FROM measurements WHERE filter = 'u' AND sequence_id IS NOT NULL"
     ):
-        seen.setdefault(object_id, []).append(mag)
+        seen.setdefault((object_id, sequence_id), []).append(mag)
+    mags: dict[int, list[float]] = {}
+    for (object_id, _), found in seen.items():
+        if len(found) >= 2:
+            mags.setdefault(object_id, []).extend(found)
     rows = warehouse.rows(
-        "SELECT object_id, rapid_u_sigma, rapid_u_sigma_floored FROM rapid_variability SEMI JOIN sample USING (object_id)"
+        "SELECT object_id, rapid_u_sigma, rapid_u_sigma_floored, is_outlier FROM rapid_variability "
+        "SEMI JOIN sample USING (object_id) JOIN effective_sigma USING (object_id, rapid_u_sigma)"
     )
-    return np.array([(math.fsum(seen[star]) / len(seen[star]), sigma, floored) for star, sigma, floored in rows])
+    return np.array([(math.fsum(mags[star]) / len(mags[star]), *others) for star, *others in rows])
 
 
-def test_lines_of_figure_four_leave_the_promised_share_of_each_bin_below(sky: Warehouse) -> None:
+def test_lines_of_figure_four_are_those_of_effective_sigma_at_the_middle_of_each_bin(sky: Warehouse) -> None:
+    left, _ = figure_variability(sky).axes
+    bins = sky.rows(
+        "SELECT list(u_mag), list(DISTINCT sigma_955), list(DISTINCT sigma_997) FROM int_effective__bins GROUP BY bin"
+    )
     stars = stars_with_sequences(sky)
+    assert sum(len(u_mags) for u_mags, *_ in bins) == len(stars)
+    for place, label in ((1, "95.5 %"), (2, "99.7 %")):
+        expected = np.array(sorted((float(np.median(one[0])), math.log10(one[place][0])) for one in bins))
+        assert np.array(line(left, label).get_xydata()) == pytest.approx(expected, abs=1e-9)
+    for sigma_955, sigma_997 in sky.rows("SELECT sigma_955, sigma_997 FROM effective_sigma"):
+        assert math.log10(sigma_955) in line(left, "95.5 %").get_ydata()
+        assert math.log10(sigma_997) in line(left, "99.7 %").get_ydata()
+
+
+def test_lines_of_the_floored_panel_leave_the_promised_share_of_ordinary_stars_below(sky: Warehouse) -> None:
+    stars = stars_with_sequences(sky)
+    assert stars[:, 3].any(), "the sky has outliers to leave out"
+    stars = stars[stars[:, 3] == 0]
     stars = stars[np.argsort(stars[:, 0], kind="stable")]
     size = max(400, len(stars) // 20)
-    for axes, column in zip(figure_variability(sky).axes, (1, 2), strict=True):
-        for percent in (95.5, 99.7):
-            shown = line(axes, f"{percent:g} %")
-            starts = [*range(0, len(stars) - size, size // 2), len(stars) - size]
-            assert len(shown.get_xdata()) == len(starts)
-            for start, x, log_sigma in zip(starts, shown.get_xdata(), shown.get_ydata(), strict=True):
-                members = stars[start : start + size]
-                assert x == pytest.approx(np.median(members[:, 0]), abs=1e-9)
-                below = int((np.log10(members[:, column]) < log_sigma).sum())
-                assert below == math.ceil(percent / 100 * (size - 1))
+    for percent in (95.5, 99.7):
+        shown = line(figure_variability(sky).axes[1], f"{percent:g} %")
+        starts = [*range(0, len(stars) - size, size // 2), len(stars) - size]
+        assert len(shown.get_xdata()) == len(starts)
+        for start, x, log_sigma in zip(starts, shown.get_xdata(), shown.get_ydata(), strict=True):
+            members = stars[start : start + size]
+            assert x == pytest.approx(np.median(members[:, 0]), abs=1e-9)
+            below = int((np.log10(members[:, 2]) < log_sigma).sum())
+            assert below == math.ceil(percent / 100 * (size - 1))
 
 
 def test_running_percentiles_of_pure_noise_are_two_and_three_sigma() -> None:
@@ -228,14 +192,31 @@ def test_a_light_curve_shows_every_measurement_and_joins_the_winning_pair(sky: W
     assert ends in [list(part.get_ydata()) for part in panels[0, 1].lines]
 
 
-def test_the_same_warehouse_gives_the_same_bytes_whatever_the_threads(simulated: Sky, tmp_path: Path) -> None:
-    for name, threads in (("one", 1), ("two", 2)):
+def small_picture(figure: Figure) -> bytes:
+    """A PNG file of few pixels, which takes a fraction of the time of a whole one."""
+    drawn = BytesIO()
+    figure.savefig(drawn, format="png", dpi=40)
+    return drawn.getvalue()
+
+
+def test_the_same_warehouse_gives_the_same_pictures_whatever_the_threads(simulated: Sky) -> None:
+    pictures = []
+    for threads in (1, 2):
         with open_warehouse(Settings(simulated.settings.warehouse, "1GB", threads)) as warehouse:
-            paths = save_figures(warehouse, tmp_path / name, light_curves=1)
-    assert [path.name[:7] for path in paths] == ["figure1", "figure2", "figure4", "figure6"]
-    for path in paths:
-        assert path.read_bytes() == (tmp_path / "one" / path.name).read_bytes(), path.name
-        assert path.stat().st_size < 200_000
+            first = warehouse.value("SELECT object_id FROM candidates ORDER BY rank LIMIT 1")
+            drawn = {name: draw(warehouse, LIGHT) for name, draw in FIGURES.items()}
+            drawn["figure6"] = figure_light_curve(warehouse, first)
+            pictures.append({name: small_picture(figure) for name, figure in drawn.items()})
+    for name, one in pictures[0].items():
+        assert one == pictures[1][name], name
+
+
+def test_all_figures_are_written_as_small_files(sky: Warehouse, tmp_path: Path) -> None:
+    paths = save_figures(sky, tmp_path / "plots", light_curves=1)
+    numbers = [int(path.name.removeprefix("figure").split("_")[0]) for path in paths]
+    assert numbers == [1, 2, 3, 4, 5, 7, 8, 9, 10, 11, 6]
+    assert {path.name for path in (tmp_path / "plots").iterdir()} == {path.name for path in paths}
+    assert all(1_000 < path.stat().st_size < 200_000 for path in paths)
 
 
 def test_a_dark_figure_shows_the_same_stars_on_another_paper(sky: Warehouse) -> None:

@@ -69,4 +69,4 @@ def test_the_installed_wheel_goes_the_whole_way_in_an_empty_directory(wheel: Pat
     run(str(installed / "bin" / "skysy"), "build")
     run(str(installed / "bin" / "skysy"), "report")
     assert "limit" in run(sys.executable, "-m", "skysy", "candidates", "--top", "1")
-    assert (work / "warehouse" / "export" / "report.html").stat().st_size > 0
+    assert (work / "warehouse" / "export" / "report" / "index.html").stat().st_size > 0

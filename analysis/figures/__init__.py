@@ -1,19 +1,28 @@
 """The figures of a built warehouse: matplotlib figure objects, and PNG files of them.
 
-Numbers follow the list in the documentation: 1 selection, 2 colours, 4 rapid variability, 6 light curves.
+Numbers: 1 selection, 2 colours, 3 catalogue against snapshot colours, 4 rapid variability, 5 quadrants, 6 light curves,
+7 sky, 8 infrared colours, 9 cuts and known objects, 10 nights and sequences, 11 effective sigma.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from io import BytesIO
 from pathlib import Path
 
 from matplotlib.figure import Figure
 from PIL import Image
+from skysy.analysis.figures.attrition import figure_attrition
+from skysy.analysis.figures.catalogue import figure_catalogue
 from skysy.analysis.figures.colours import figure_colours
+from skysy.analysis.figures.coverage import figure_coverage
+from skysy.analysis.figures.effective import figure_effective
+from skysy.analysis.figures.infrared import figure_infrared
 from skysy.analysis.figures.lightcurve import figure_light_curve
 from skysy.analysis.figures.marts import require_build
+from skysy.analysis.figures.quadrants import figure_quadrants
 from skysy.analysis.figures.selection import figure_selection
+from skysy.analysis.figures.sky import figure_sky
 from skysy.analysis.figures.style import DARK, LIGHT, Theme
 from skysy.analysis.figures.variability import figure_variability
 
@@ -23,11 +32,19 @@ from skysy.store import Warehouse
 __all__ = [
     "DARK",
     "DPI",
+    "FIGURES",
     "LIGHT",
     "Theme",
+    "figure_attrition",
+    "figure_catalogue",
     "figure_colours",
+    "figure_coverage",
+    "figure_effective",
+    "figure_infrared",
     "figure_light_curve",
+    "figure_quadrants",
     "figure_selection",
+    "figure_sky",
     "figure_variability",
     "picture",
     "require_build",
@@ -36,6 +53,20 @@ __all__ = [
 
 DPI = 150
 """Dots per inch of the PNG files."""
+
+FIGURES: Mapping[str, Callable[[Warehouse, Theme], Figure]] = {
+    "figure1_selection": figure_selection,
+    "figure2_colours": figure_colours,
+    "figure3_catalogue": figure_catalogue,
+    "figure4_rapid_variability": figure_variability,
+    "figure5_quadrants": figure_quadrants,
+    "figure7_sky": figure_sky,
+    "figure8_infrared": figure_infrared,
+    "figure9_cuts": figure_attrition,
+    "figure10_coverage": figure_coverage,
+    "figure11_effective": figure_effective,
+}
+"""The figures of the sample as a whole, by the names of their files; figure 6 is drawn for one object."""
 
 
 def picture(figure: Figure) -> bytes:
@@ -50,17 +81,13 @@ def picture(figure: Figure) -> bytes:
 
 
 def save_figures(warehouse: Warehouse, directory: Path, light_curves: int = 5, theme: Theme = LIGHT) -> list[Path]:
-    """Write figures 1, 2 and 4, and figure 6 of the first candidates, as PNG files; returns their paths.
+    """Write all FIGURES, and figure 6 of the first candidates, as PNG files; returns their paths.
 
     The directory is made if need be; files of these names are replaced. Raises ModelError where the warehouse has not
     been built, UsageError where the directory cannot be written.
     """
     require_build(warehouse)
-    figures: dict[str, Figure] = {
-        "figure1_selection": figure_selection(warehouse, theme),
-        "figure2_colours": figure_colours(warehouse, theme),
-        "figure4_rapid_variability": figure_variability(warehouse, theme),
-    }
+    figures = {name: draw(warehouse, theme) for name, draw in FIGURES.items()}
     first = warehouse.rows("SELECT object_id FROM candidates ORDER BY rank LIMIT ?", [light_curves])
     for (object_id,) in first:
         figures[f"figure6_{object_id}"] = figure_light_curve(warehouse, object_id, theme)

@@ -67,7 +67,11 @@ class Frame:
         return int(np.sum((x < self.x[0]) | (x > self.x[1]) | (y < self.y[0]) | (y > self.y[1])))
 
 
-_NEEDED = ("sample", "cut_flow", "measurements", "colours", "rapid_variability", "density_score", "candidates")
+_NEEDED = (
+    "sample", "cut_flow", "measurements", "nightly_colours", "colours", "sequences", "rapid_variability", "density_score",
+    "effective_sigma", "int_effective__bins", "int_selection__matched", "int_selection__cuts", "simbad_status", "candidates",
+    "known_recovery", "false_alarms",
+)  # fmt: skip
 
 
 def require_build(warehouse: Warehouse) -> None:

@@ -12,6 +12,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.colors import Colormap, LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 
 @dataclass(frozen=True)
@@ -94,8 +95,11 @@ def plain_counts(value: float, _: int | None) -> str:
 
 
 def legend_below(figure: Figure, axes: Axes, columns: int) -> None:
-    """The legend of the axes under the figure, where it hides nothing."""
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=columns)
+    """The legend of the axes under the figure, where it hides nothing; small dots are larger there."""
+    handles, labels = axes.get_legend_handles_labels()
+    sizes = [one.get_markersize() for one in handles if isinstance(one, Line2D) and one.get_marker() != "None"]
+    scale = max(1.0, 3.5 / min(sizes, default=3.5))
+    figure.legend(handles, labels, loc="outside lower center", ncols=columns, markerscale=scale)
 
 
 def say_beyond(axes: Axes, theme: Theme, count: int) -> None:

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from skysy.analysis.figures.marks import SMALLEST_SIGMA, dot_size, log_sigma_axis
 from skysy.analysis.figures.marts import Frame, Reals, arrays, draw_crowd, limit
 from skysy.analysis.figures.style import LIGHT, Theme, canvas, legend_below, say_empty
 
@@ -19,33 +19,30 @@ PERCENTILES = (95.5, 99.7)
 _FEWEST = 400
 """Objects in a running bin: one in 300 lies above the upper line."""
 
-_SMALLEST_SIGMA = 0.1
-_TICKS = (0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000)
-# Means of u are summed in whole 1e-9 mag, so that they do not depend on the order of rows.
 _STARS = f"""
     (SELECT
-        r.object_id,
-        CAST(sum(CAST(round(m.mag_psf * 1e9) AS HUGEINT)) AS DOUBLE) / count(*) / 1e9 AS u_mag,
-        log10(greatest(r.rapid_u_sigma, {_SMALLEST_SIGMA})) AS log_sigma,
-        log10(greatest(r.rapid_u_sigma_floored, {_SMALLEST_SIGMA})) AS log_floored
-    FROM rapid_variability AS r
-    SEMI JOIN sample AS s ON r.object_id = s.object_id
-    JOIN measurements AS m ON r.object_id = m.object_id AND m.filter = 'u' AND m.sequence_id IS NOT NULL
-    GROUP BY r.object_id, r.rapid_u_sigma, r.rapid_u_sigma_floored)
+        e.object_id,
+        e.u_mag,
+        log10(greatest(e.rapid_u_sigma, {SMALLEST_SIGMA})) AS log_sigma,
+        log10(greatest(r.rapid_u_sigma_floored, {SMALLEST_SIGMA})) AS log_floored,
+        CAST(e.is_outlier AS INTEGER) AS is_outlier
+    FROM effective_sigma AS e
+    JOIN rapid_variability AS r ON e.object_id = r.object_id)
 """
 
 
 def figure_variability(warehouse: Warehouse, theme: Theme = LIGHT) -> Figure:
     """Rapid delta-u sigma against mean u of the sequences, with the archive's errors and with the error floor.
 
-    The lines are the empirical 95.5 and 99.7 percentiles of the sample in running bins of u: what serves as two
-    and three sigma, because the archive's errors are smaller than the survey's reproducibility and the largest of
-    three pairs is no single Gaussian draw. Dots in both panels are the objects at or above rapid_u_sigma_min with
-    the archive's errors. Values below 0.1 are drawn at 0.1.
+    The lines are empirical percentiles of the sample in running bins, outliers (is_outlier) left out: what serves as
+    two and three sigma, because the archive's errors are smaller than the survey's reproducibility and the largest of
+    three pairs is no single Gaussian draw. On the left they are sigma_955 and sigma_997 of effective_sigma, bin by
+    bin; on the right running_percentiles of the floored values. Dots in both panels are the objects at or above
+    rapid_u_sigma_min with the archive's errors. Values below 0.1 are drawn at 0.1.
     """
     threshold = limit(warehouse, "rapid_u_sigma_min")
     floor_mag = limit(warehouse, "rapid_error_floor_mag")
-    stars = arrays(warehouse, f"SELECT u_mag, log_sigma, log_floored FROM {_STARS} ORDER BY ALL")
+    stars = arrays(warehouse, f"SELECT u_mag, log_sigma, log_floored, is_outlier FROM {_STARS} ORDER BY ALL")
     with canvas(theme, height_in=4.2) as figure:
         left, right = figure.subplots(1, 2, sharex=True, sharey=True)
         left.set_ylabel(r"rapid $\Delta u\,\sigma$")
@@ -53,9 +50,7 @@ def figure_variability(warehouse: Warehouse, theme: Theme = LIGHT) -> Figure:
         right.set_title("with error floor" if floor_mag is None else f"{floor_mag:g} mag added in quadrature")
         for axes in (left, right):
             axes.set_xlabel("mean $u$  (mag, AB)")
-            axes.yaxis.set_major_locator(FixedLocator([math.log10(tick) for tick in _TICKS]))
-            axes.yaxis.set_minor_locator(NullLocator())
-            axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{10**value:g}"))
+        log_sigma_axis(left.yaxis)
         if not len(stars["u_mag"]):
             for axes in (left, right):
                 say_empty(axes, theme, "no rows: no sample object\nhas a colour sequence")
@@ -63,10 +58,18 @@ def figure_variability(warehouse: Warehouse, theme: Theme = LIGHT) -> Figure:
         view = _view(stars, threshold)
         for axes, column in ((left, "log_sigma"), (right, "log_floored")):
             draw_crowd(axes, warehouse, _STARS, "u_mag", column, view, theme, across=44, rows=26)
-            _draw_percentiles(axes, stars["u_mag"], stars[column], theme)
             if threshold is not None:
                 above = stars["log_sigma"] >= math.log10(threshold)
                 _draw_outliers(axes, stars["u_mag"][above], stars[column][above], theme)
+        bins = arrays(
+            warehouse,
+            "SELECT median(u_mag) AS u_mag, min(sigma_955) AS sigma_955, min(sigma_997) AS sigma_997 "
+            "FROM int_effective__bins GROUP BY bin ORDER BY ALL",
+        )
+        lines = np.maximum([bins["sigma_955"], bins["sigma_997"]], SMALLEST_SIGMA)
+        _draw_lines(left, bins["u_mag"], np.log10(lines), theme)
+        ordinary = stars["is_outlier"] == 0
+        _draw_lines(right, *running_percentiles(stars["u_mag"][ordinary], stars["log_floored"][ordinary]), theme)
         if threshold is not None:
             left.axhline(math.log10(threshold), color=theme.limit, ls=":", label=f"limit {threshold:g}")
         legend_below(figure, left, columns=4)
@@ -93,15 +96,17 @@ def _view(stars: dict[str, Reals], threshold: float | None) -> Frame:
     if threshold is not None:
         highest = max(highest, math.log10(threshold))
     x = (math.floor(u_mag.min() * 5) / 5, math.ceil(u_mag.max() * 5) / 5)
-    return Frame(x, (math.log10(_SMALLEST_SIGMA), highest + 0.15))
+    return Frame(x, (math.log10(SMALLEST_SIGMA), highest + 0.15))
 
 
-def _draw_percentiles(axes: Axes, u_mag: Reals, values: Reals, theme: Theme) -> None:
-    centres, lines = running_percentiles(u_mag, values)
+def _draw_lines(axes: Axes, u_mag: Reals, lines: Reals, theme: Theme) -> None:
+    """One line for each of PERCENTILES, its bins marked where they are few."""
+    marker = "." if len(u_mag) <= 5 else ""
     for line, percentile, dashes in zip(lines, PERCENTILES, ("-", "--"), strict=True):
-        axes.plot(centres, line, color=theme.bands[0], ls=dashes, label=f"{percentile:g} % lie below")
+        label = f"{percentile:g} % lie below"
+        axes.plot(u_mag, line, color=theme.bands[0], ls=dashes, marker=marker, zorder=3, label=label)
 
 
 def _draw_outliers(axes: Axes, u_mag: Reals, values: Reals, theme: Theme) -> None:
     label = f"outliers ({len(u_mag):,})"
-    axes.plot(u_mag, values, "o", ms=4, mfc=theme.candidate, mec=theme.paper, mew=0.4, label=label)
+    axes.plot(u_mag, values, "o", ms=dot_size(len(u_mag)), mfc=theme.candidate, mec=theme.paper, mew=0.4, label=label)

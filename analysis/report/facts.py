@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
-from typing import Any
-from urllib.parse import quote
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from skysy.analysis.figures import require_build
 
 from skysy.columns import from_comment
 from skysy.store import Warehouse
+
+NOT_LOADED = "not in the catalogue"
+"""What known_recovery says of an object that was never loaded."""
 
 MOST_FILES = 500
 """Files that the page lists; meta.chunk has them all."""
@@ -30,6 +32,12 @@ _MEASUREMENT_CUTS = {
     "night_known": "the exposure has a night",
     "one_per_image": "one detection per object and exposure",
 }
+
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+_Row = TypeVar("_Row", bound="DataclassInstance")
 
 
 @dataclass(frozen=True)
@@ -76,22 +84,59 @@ class Candidate:
     uv_mag: float | None
     ln_density: float | None
     rapid_u_sigma: float | None
+    p_scatter: float | None
     criteria: str
     reason: str
+    cautions: str
     known_name: str | None
     known_type: str | None
+    simbad_state: str
+    main_id: str | None
+    main_type: str | None
 
     @property
-    def position(self) -> str | None:
-        """RA and Dec in degrees, for the addresses of other services; to 0.04 arcsec."""
-        if self.raj2000 is None or self.dej2000 is None:
-            return None
-        return quote(f"{self.raj2000:.5f} {self.dej2000:+.5f}")
+    def name(self) -> str | None:
+        """What astronomers call it: as the list of known objects has it, else as SIMBAD does."""
+        return self.known_name or self.main_id
+
+    @property
+    def kind(self) -> str | None:
+        """Its type there."""
+        return self.known_type if self.known_name else self.main_type
 
     @property
     def reasons(self) -> list[str]:
         """The reason, a part for each criterion."""
         return self.reason.split("; ")
+
+    @property
+    def caution_parts(self) -> list[str]:
+        """The cautions one by one; none where there is none."""
+        return [part for part in self.cautions.split("; ") if part]
+
+
+@dataclass(frozen=True)
+class FalseAlarms:
+    """How many sample objects reach a limit of rapid variability, and how many would if nothing varied."""
+
+    reaches: str
+    n_objects: int
+    n_found: int
+    n_expected: float
+
+
+@dataclass(frozen=True)
+class Known:
+    """What became of a known object: its rank, or the step at which it was lost."""
+
+    object_id: int
+    name: str | None
+    object_type: str | None
+    rank: int | None
+    lost_at: str | None
+    is_value_missing: bool | None
+    ln_density: float | None
+    rapid_u_sigma: float | None
 
 
 @dataclass(frozen=True)
@@ -127,9 +172,9 @@ class Facts:
     headline: Headline
     cuts: list[Cut]
     measurement_cuts: list[Cut]
-    known_listed: int
-    known_in_catalogue: int
     candidates: list[Candidate]
+    false_alarms: list[FalseAlarms]
+    known: list[Known]
     audits: list[Audit]
     built: Built
     warnings: list[Audit] = field(init=False)
@@ -137,18 +182,27 @@ class Facts:
     def __post_init__(self) -> None:
         object.__setattr__(self, "warnings", [audit for audit in self.audits if audit.offenders])
 
+    @property
+    def known_in_catalogue(self) -> int:
+        """Known objects that the catalogue as loaded holds."""
+        return sum(one.lost_at != NOT_LOADED for one in self.known)
+
 
 def read_facts(warehouse: Warehouse) -> Facts:
     """The facts of a warehouse; raises ModelError where its tables have not been built."""
     require_build(warehouse)
-    lost, listed, in_catalogue = _known_lost(warehouse)
+    known = _read(warehouse, Known, "known_recovery ORDER BY rank IS NULL, rank, lost_at, name, object_id")
+    lost: dict[str, list[str]] = {}
+    for one in known:
+        if one.lost_at is not None:
+            lost.setdefault(one.lost_at, []).append(one.name or "unnamed")
     return Facts(
         headline=_headline(warehouse),
         cuts=_flow(warehouse, "cut_flow", _sentences(warehouse), lost),
         measurement_cuts=_flow(warehouse, "measurement_flow", _MEASUREMENT_CUTS, {}),
-        known_listed=listed,
-        known_in_catalogue=in_catalogue,
-        candidates=_candidates(warehouse),
+        candidates=_read(warehouse, Candidate, "candidates ORDER BY rank"),
+        false_alarms=_read(warehouse, FalseAlarms, "false_alarms ORDER BY step"),
+        known=known,
         audits=_audits(warehouse),
         built=_built(warehouse),
     )
@@ -197,31 +251,10 @@ def _flow(warehouse: Warehouse, table: str, sentences: dict[str, str], lost: dic
     ]
 
 
-def _known_lost(warehouse: Warehouse) -> tuple[dict[str, list[str]], int, int]:
-    """Names of known objects by the first cut that they do not pass; how many are listed, how many loaded."""
-    cuts = warehouse.columns("main", "int_selection__cuts")[1:]
-    if not (cuts and warehouse.columns("main", "stg_known__objects")):
-        return {}, 0, 0
-    listed = int(warehouse.value("SELECT count(*) FROM stg_known__objects"))
-    answers = ", ".join(f'c."{cut}"' for cut in cuts)
-    rows = warehouse.rows(
-        f"SELECT k.name, {answers}, d.object_id IS NOT NULL FROM stg_known__objects AS k "
-        "JOIN int_selection__cuts AS c ON k.object_id = c.object_id "
-        "LEFT JOIN density_score AS d ON k.object_id = d.object_id ORDER BY k.name, k.object_id"
-    )
-    lost: dict[str, list[str]] = {}
-    for name, *passed in rows:
-        ends_at = next(
-            (cut for cut, answer in zip([*cuts, "colour_snapshot"], passed, strict=True) if not answer), None
-        )
-        if ends_at is not None:
-            lost.setdefault(ends_at, []).append(name or "unnamed")
-    return lost, listed, len(rows)
-
-
-def _candidates(warehouse: Warehouse) -> list[Candidate]:
-    names = ", ".join(Candidate.__dataclass_fields__)
-    return [Candidate(*row) for row in warehouse.rows(f"SELECT {names} FROM candidates ORDER BY rank")]
+def _read(warehouse: Warehouse, row: type[_Row], rest: str) -> list[_Row]:
+    """The rows of a table as objects whose fields are its columns of these names."""
+    names = ", ".join(one.name for one in fields(row))
+    return [row(*values) for values in warehouse.rows(f"SELECT {names} FROM {rest}")]
 
 
 def _audits(warehouse: Warehouse) -> list[Audit]:

@@ -42,7 +42,7 @@ _COMMANDS: Mapping[Callable[..., None], str] = {
     match: "Pairs of two tables by position.",
     sql: "Ask the warehouse in SQL.",
     shell: "A DuckDB shell on the warehouse, read only.",
-    report: "One HTML page of everything.",
+    report: "HTML pages: everything, and each candidate.",
     figures: "The figures as PNG files.",
     export: "The results as Parquet files.",
     inject: "How much flickering would be found, and what share of stars flickers.",

@@ -20,7 +20,7 @@ def figures(
     memory_limit: MemoryOption = None,
     threads: ThreadsOption = None,
 ) -> None:
-    """Draw the selection, the colours, the rapid variability and the first light curves as PNG files.
+    """Draw the eleven figures, and the light curves of the first candidates, as PNG files.
 
     Example: skysy figures plots --top 10
     """

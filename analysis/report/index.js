@@ -12,7 +12,7 @@
   const rows = [...body.rows];
   const place = new Map(rows.map((row, index) => [row, index]));
   const texts = new Map();
-  const [words, criteria, unknown, shown, more] = ["words", "criteria", "unknown", "shown", "more"]
+  const [words, criteria, unknown, sound, shown, more] = ["words", "criteria", "unknown", "sound", "shown", "more"]
     .map((id) => document.getElementById(id));
   let order = rows;
   let most = FIRST;
@@ -27,7 +27,8 @@
     const wanted = words.value.toLowerCase().split(/\s+/).filter(Boolean);
     const kind = criteria.value === "both" ? "+" : criteria.value;
     const fitting = order.filter((row) => row.dataset.by.includes(kind)
-      && !(unknown.checked && "known" in row.dataset) && wanted.every((word) => text(row).includes(word)));
+      && !(unknown.checked && "known" in row.dataset) && !(sound.checked && "cautions" in row.dataset)
+      && wanted.every((word) => text(row).includes(word)));
     body.replaceChildren(...fitting.slice(0, most));
     const number = (count) => count.toLocaleString("en");
     const fit = fitting.length === rows.length ? "" : `, ${number(fitting.length)} fit`;
@@ -75,7 +76,7 @@
   const controls = document.getElementById("controls");
   controls.hidden = document.getElementById("sorts").hidden = false;
   controls.addEventListener("submit", (event) => event.preventDefault());
-  for (const control of [words, criteria, unknown]) control.addEventListener("input", draw);
+  for (const control of [words, criteria, unknown, sound]) control.addEventListener("input", draw);
   more.addEventListener("click", () => show(most + MORE));
   addEventListener("beforeprint", () => show(Infinity));
   draw();
