@@ -92,7 +92,7 @@ def test_every_candidate_has_a_row_with_its_values(page: Page, simulated: Sky) -
             str(rank),
             str(object_id),
             *(shown(value, places) for value, places in zip(values, decimals, strict=True)),
-            "–" if p is None else f"{p:.2g}" if p >= 0.001 or p == 0 else f"{p:.0e}",
+            "–" if p is None else f"{p:.2g}" if p >= 0.0001 or p == 0 else f"{p:.0e}",
             f"{name} {kind}" if name else "–",
             reason.replace("; ", ";"),
             cautions.replace("; ", ";") or "–",
