@@ -92,7 +92,7 @@ def test_every_candidate_has_a_row_with_its_values(page: Page, simulated: Sky) -
             str(rank),
             str(object_id),
             *(shown(value, places) for value, places in zip(values, decimals, strict=True)),
-            "–" if p is None else f"{p:.2g}" if p >= 0.001 or p == 0 else f"{p:.0e}",
+            "–" if p is None else f"{p:.2g}" if p >= 0.0001 or p == 0 else f"{p:.0e}",
             f"{name} {kind}" if name else "–",
             reason.replace("; ", ";"),
             cautions.replace("; ", ";") or "–",
@@ -126,6 +126,17 @@ def test_the_flow_of_cuts_is_the_table_cut_flow(page: Page, simulated: Sky) -> N
                 for row in table.all("tbody")[0].all("tr")
             ]
             assert found == [[cut, *(f"{n:,}" for n in counts)] for cut, *counts in rows]
+        [flow, *_] = [one for one in page.root.all("table") if one.attributes.get("class") == "flow"]
+        followed = [row.all("td")[-1].text for row in flow.all("tbody")[0].all("tr")]
+        for told, (cut, known_lost) in zip(
+            followed, warehouse.rows("SELECT cut, known_in - known_pass FROM cut_flow ORDER BY step"), strict=True
+        ):
+            names = [
+                name
+                for (name,) in warehouse.rows("SELECT name FROM known_recovery WHERE lost_at = ? ORDER BY name", [cut])
+            ]
+            assert told == (f"{known_lost}{', '.join(names)}" if known_lost else "–")
+        assert set(followed) != {"–"}
         counts = ("int_selection__cuts", "sample", "density_score", "candidates")
         numbers = [f"{warehouse.value(f'SELECT count(*) FROM {name}'):,}" for name in counts]
     assert [one.text for one in page.root.all("dd")] == numbers

@@ -17,7 +17,7 @@ MOST_SEQUENCES = 6
 """Sequences drawn of one object; the table of measurements has the others."""
 
 _MINUTES_PER_DAY = 1440.0
-_PANEL, _GAP, _TOP, _BOTTOM, _LEFT, _RIGHT = 84, 8, 6, 34, 62, 8
+_PANEL, _GAP, _TOP, _BOTTOM, _LEFT, _RIGHT = 84, 8, 6, 34, 62, 14
 """Heights of a panel and of the space between two, and margins, in user units: CSS pixels at natural size."""
 
 
@@ -127,7 +127,7 @@ def _draw(
         parts.append(f'<text class="b" x="2" y="{top + _PANEL // 2 + 4}">{band}</text>')
         parts += [f'<path class="t" d="M{at:.1f} {top + _PANEL}v-4"/>' for at, _ in x_ticks]
         if chosen:
-            parts += _panel(chosen, top, span, joined if band == "u" else None)
+            parts += _panel(chosen, top, span, joined)
         else:
             parts.append(
                 f'<text x="{width // 2}" y="{top + _PANEL // 2 + 4}" text-anchor="middle">no measurement</text>'
@@ -159,8 +159,8 @@ def _panel(chosen: Sequence[tuple[float, Point]], top: int, span: float, joined:
         y = down(tick)
         parts.append(f'<path class="t" d="M{_LEFT} {y:.1f}h4"/>')
         parts.append(f'<text x="{_LEFT - 5}" y="{y + 4:.1f}" text-anchor="end">{tick:.{decimals}f}</text>')
-    if joined:
-        ends = [f"{at:.1f} {down(point.mag):.1f}" for at, point in chosen if point.image_id in joined.image_ids]
+    ends = [f"{at:.1f} {down(one.mag):.1f}" for at, one in chosen if joined and one.image_id in joined.image_ids]
+    if ends:
         parts.append(f'<path class="j" d="M{"L".join(ends)}"/>')
     for at, point in chosen:
         y, half = down(point.mag), point.e_mag * scale

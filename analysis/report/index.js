@@ -6,12 +6,13 @@
   const table = document.getElementById("candidates");
   if (!table) return;
 
-  const FIRST = 250; // rows laid out at first, since a browser takes seconds for thousands
+  const FIRST = 100; // rows laid out at first, since a browser takes seconds for thousands
   const MORE = 500;
   const body = table.tBodies[0];
   const rows = [...body.rows];
   const place = new Map(rows.map((row, index) => [row, index]));
   const texts = new Map();
+  const keysOf = new Map();
   const [words, criteria, unknown, sound, shown, more] = ["words", "criteria", "unknown", "sound", "shown", "more"]
     .map((id) => document.getElementById(id));
   let order = rows;
@@ -41,10 +42,13 @@
   // Missing values (a dash) come last in either direction; equal ones keep the order of rank.
   function sort(column, numbers, direction) {
     const compare = numbers ? (a, b) => a - b : new Intl.Collator("en", { numeric: true }).compare;
-    const keys = new Map(rows.map((row) => {
-      const cell = row.cells[column].textContent.trim();
-      return [row, cell === "–" ? null : numbers ? Number(cell) : cell];
-    }));
+    if (!keysOf.has(column)) {
+      keysOf.set(column, new Map(rows.map((row) => {
+        const cell = row.cells[column].textContent.trim();
+        return [row, cell === "–" ? null : numbers ? Number(cell) : cell];
+      })));
+    }
+    const keys = keysOf.get(column);
     order = [...rows].sort((one, other) => {
       const [a, b] = [keys.get(one), keys.get(other)];
       const missing = (a === null) - (b === null);

@@ -118,10 +118,10 @@ def _short(value: Any) -> str:
 
 
 def _probability(value: float | None) -> str:
-    """A probability in two digits, a small one in its power of ten: `0.068`, `7e-09`; a dash where there is none."""
+    """A probability in two digits, a small one in its power of ten: `0.00068`, `7e-09`; a dash where there is none."""
     if value is None or not math.isfinite(value):
         return "–"
-    return f"{value:.2g}" if value >= 0.001 or value == 0 else f"{value:.0e}"
+    return f"{value:.2g}" if value >= 0.0001 or value == 0 else f"{value:.0e}"
 
 
 def _difference(one: float | None, other: float | None) -> float | None:
