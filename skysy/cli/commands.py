@@ -18,6 +18,7 @@ from skysy.cli.figures import figures
 from skysy.cli.inject import inject
 from skysy.cli.load import load
 from skysy.cli.match import match
+from skysy.cli.publish import publish
 from skysy.cli.query import shell, sql
 from skysy.cli.recover import recover
 from skysy.cli.report import report
@@ -40,6 +41,7 @@ _COMMANDS: Mapping[Callable[..., None], str] = {
     match: "Pairs of two tables by position.",
     sql: "Ask the warehouse in SQL.",
     shell: "A DuckDB shell on the warehouse, read only.",
+    publish: "A snapshot for shells that stay open.",
     report: "One HTML page of everything.",
     figures: "The figures as PNG files.",
     export: "The results as Parquet files.",

@@ -17,25 +17,31 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
 
     What a process that was killed had begun of the same file is taken away.
     """
+    with whole_path(path) as partial, partial.open("wb") as out:
+        yield out
+
+
+@contextmanager
+def whole_path(path: Path) -> Iterator[Path]:
+    """The same for those who open the file themselves, and close it, as DuckDB: the name, of no file yet, to write to."""
     host = socket.gethostname()
     _sweep(path, host)
     partial = path.with_name(f".{path.name}.{host}-{os.getpid()}.part")
     try:
-        with partial.open("wb") as out:
-            yield out
-            out.flush()
-            os.fsync(out.fileno())
+        yield partial
+        sync(partial)
         partial.replace(path)
     except BaseException:
-        partial.unlink(missing_ok=True)
+        for left in (partial, Path(f"{partial}.wal")):
+            left.unlink(missing_ok=True)
         raise
-    sync_directory(path.parent)
+    sync(path.parent)
 
 
 def _sweep(path: Path, host: str) -> None:
-    """Remove the beginnings of this file by processes of this machine that are no more."""
-    for left in path.parent.glob(f".{glob.escape(path.name)}.{glob.escape(host)}-*.part"):
-        number = left.stem.rpartition("-")[2]
+    """Remove the beginnings of this file, and their DuckDB logs, by processes of this machine that are no more."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.{glob.escape(host)}-*.part*"):
+        number = left.name.rpartition("-")[2].partition(".part")[0]
         if number.isdigit() and not _lives(int(number)):
             with suppress(OSError):
                 left.unlink()
@@ -51,9 +57,9 @@ def _lives(process: int) -> bool:
     return True
 
 
-def sync_directory(directory: Path) -> None:
-    """Make the new name itself last through a power cut."""
-    handle = os.open(directory, os.O_RDONLY)
+def sync(path: Path) -> None:
+    """Make a file's bytes, or a directory's new name, last through a power cut."""
+    handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:
