@@ -44,7 +44,7 @@ _COMMANDS: Mapping[Callable[..., None], str] = {
     publish: "A snapshot for shells that stay open.",
     report: "One HTML page of everything.",
     figures: "The figures as PNG files.",
-    export: "The results as Parquet files.",
+    export: "The results as files: Parquet, VOTable, FITS, CSV, HATS.",
     inject: "How much flickering would be found, and what share of stars flickers.",
     recover: "The build held against a simulated truth.",
     test: "The models on rows written by hand.",

@@ -1,9 +1,10 @@
-"""Files that appear under their name only when they are whole and on disk."""
+"""Files and directories that appear under their name only when they are whole and on disk."""
 
 from __future__ import annotations
 
 import glob
 import os
+import shutil
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -38,13 +39,45 @@ def whole_path(path: Path) -> Iterator[Path]:
     sync(path.parent)
 
 
+@contextmanager
+def whole_directory(path: Path) -> Iterator[Path]:
+    """A new directory to fill that takes the name `path` at the end; what stood there before is taken away then.
+
+    Between the two, a moment, there is nothing of that name: directories cannot be exchanged in one step everywhere.
+    """
+    host = socket.gethostname()
+    _sweep(path, host)
+    partial = path.with_name(f".{path.name}.{host}-{os.getpid()}.part")
+    old = partial.with_name(f"{partial.name}.old")
+    try:
+        partial.mkdir(parents=True)
+        yield partial
+        for file in partial.rglob("*"):
+            sync(file)
+        if path.exists():
+            path.rename(old)
+        partial.rename(path)
+    except BaseException:
+        if old.exists() and not path.exists():
+            old.rename(path)
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+    sync(path.parent)
+
+
 def _sweep(path: Path, host: str) -> None:
-    """Remove the beginnings of this file, and their DuckDB logs, by processes of this machine that are no more."""
+    """Remove the beginnings of this file or directory, DuckDB logs too, by processes of this machine that are no more."""
     for left in path.parent.glob(f".{glob.escape(path.name)}.{glob.escape(host)}-*.part*"):
         number = left.name.rpartition("-")[2].partition(".part")[0]
         if number.isdigit() and not _lives(int(number)):
-            with suppress(OSError):
-                left.unlink()
+            if left.name.endswith(".old") and not path.exists():
+                left.rename(path)  # killed between the two names of a directory
+            elif left.is_dir():
+                shutil.rmtree(left, ignore_errors=True)
+            else:
+                with suppress(OSError):
+                    left.unlink()
 
 
 def _lives(process: int) -> bool:
