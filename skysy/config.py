@@ -38,6 +38,11 @@ class Settings:
         """Where DuckDB may spill."""
         return self.warehouse / "tmp"
 
+    @property
+    def published(self) -> Settings:
+        """The same bounds for the snapshot that `skysy publish` makes: a warehouse of its own, to be read."""
+        return Settings(self.warehouse / "published", self.memory_limit, self.threads)
+
 
 def settings(warehouse: Path | None = None, memory_limit: str | None = None, threads: int | None = None) -> Settings:
     """Settings from arguments, else SKYSY_WAREHOUSE, SKYSY_MEMORY_LIMIT, SKYSY_THREADS, else defaults.

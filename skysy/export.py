@@ -1,25 +1,32 @@
-"""Derived tables written to Parquet files that carry their units, UCDs and descriptions."""
+"""Derived tables written to files that carry their units, UCDs and descriptions."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+import pyarrow as pa
 
 from skysy.columns import Column, from_comment
 from skysy.errors import NotFound, WarehouseReadOnly, did_you_mean
 from skysy.formats.parquet import ParquetStream
+from skysy.formats.sidecar import write_sidecar
 from skysy.store import Warehouse
+
+FORMATS = {"parquet": ".parquet", "votable": ".vot", "fits": ".fits", "csv": ".csv", "hats": ""}
+"""What can be written, and how a table's file is then named; a HATS catalogue is a directory."""
 
 
 @dataclass(frozen=True)
 class Exported:
-    """One file written: its table, rows and bytes."""
+    """One file or catalogue written: its table, rows and bytes, and what the format could not hold as it was, in words."""
 
     table: str
     path: Path
     rows: int
     bytes: int
+    notes: tuple[str, ...] = ()
 
 
 def marts(warehouse: Warehouse) -> list[str]:
@@ -50,11 +57,26 @@ def export(
     directory: Path,
     tables: Sequence[str] = (),
     progress: Callable[[str], None] | None = None,
+    form: str = "parquet",
 ) -> list[Exported]:
-    """One Parquet file per table in `directory`, rows in the order of all their columns; all marts where none is named.
+    """One file per table in `directory`, rows in the order of all their columns; all marts where none is named.
 
-    A file appears under its name only when it is whole. Raises NotFound for a table that there is not.
+    `form` is one of FORMATS but hats, for which there is `skysy.hats`. A file appears under its name only when it is whole.
+    Raises NotFound for a table that there is not, UsageError for a value that the format cannot hold.
     """
+    written = []
+    for table in chosen(warehouse, directory, tables):
+        if progress:
+            progress(table)
+        path = directory / f"{table}{FORMATS[form]}"
+        written.append(
+            _export_stream(warehouse, path, table) if form == "parquet" else _export_whole(warehouse, path, table, form)
+        )
+    return written
+
+
+def chosen(warehouse: Warehouse, directory: Path, tables: Sequence[str]) -> list[str]:
+    """The tables named, all marts where none is; the directory is made. Raises NotFound for one that there is not."""
     known = marts(warehouse)
     if unknown := [name for name in tables if not warehouse.columns("main", name)]:
         raise NotFound(
@@ -69,24 +91,57 @@ def export(
         raise WarehouseReadOnly(
             f"The directory {directory} cannot be made: {error.strerror}.", "Name another one."
         ) from error
-    written = []
-    for table in dict.fromkeys(tables or known):
-        if progress:
-            progress(table)
-        written.append(_export_table(warehouse, directory / f"{table}.parquet", table))
-    return written
+    return list(dict.fromkeys(tables or known))
 
 
-def _export_table(warehouse: Warehouse, path: Path, table: str) -> Exported:
-    columns = described_columns(warehouse, table)
-    purpose = warehouse.value(
-        "SELECT comment FROM duckdb_tables() WHERE database_name = current_database() AND schema_name = 'main' AND table_name = ?",
-        [table],
+def purpose_of(warehouse: Warehouse, table: str) -> str:
+    """The COMMENT of a derived table."""
+    return (
+        warehouse.value(
+            "SELECT comment FROM duckdb_tables() WHERE database_name = current_database() AND schema_name = 'main' AND table_name = ?",
+            [table],
+        )
+        or ""
     )
+
+
+def _export_stream(warehouse: Warehouse, path: Path, table: str) -> Exported:
+    columns = described_columns(warehouse, table)
+    purpose = purpose_of(warehouse, table)
     reader = warehouse.con.sql(f"SELECT * FROM {table} ORDER BY ALL").to_arrow_reader(100_000)
     rows = 0
-    with ParquetStream(path, columns, name=table, description=purpose or "") as out:
+    with ParquetStream(path, columns, name=table, description=purpose) as out:
         for batch in reader:
             rows += batch.num_rows
             out.write(batch)
     return Exported(table, path, rows, path.stat().st_size)
+
+
+def _export_whole(warehouse: Warehouse, path: Path, table: str, form: str) -> Exported:
+    from skysy.formats.write import write_table
+
+    columns = described_columns(warehouse, table)
+    purpose = purpose_of(warehouse, table)
+    rows = warehouse.con.sql(f"SELECT * FROM {table} ORDER BY ALL").to_arrow_table()
+    notes: tuple[str, ...] = ()
+    if form == "fits":
+        columns, notes = _as_fits_can(rows, columns)
+    write_table(path, {"votable": "votable-binary2"}.get(form, form), rows, columns, name=table, description=purpose)
+    if form == "csv":
+        write_sidecar(path, columns, table, purpose, rows.num_rows)
+    return Exported(table, path, rows.num_rows, path.stat().st_size, notes)
+
+
+def _as_fits_can(rows: pa.Table, columns: Sequence[Column]) -> tuple[list[Column], tuple[str, ...]]:
+    """Booleans with NULLs as SMALLINT, and what a reader of the file must know."""
+    found, notes = [], []
+    for column in columns:
+        nulls = rows.column(column.name).null_count
+        if column.type == "BOOLEAN" and nulls:
+            found.append(replace(column, type="SMALLINT", description=f"{column.description} (0 false, 1 true)"))
+            notes.append(f"{column.name} is written as 0 and 1: readers of FITS take a boolean's NULL for false")
+            continue
+        if column.type in ("VARCHAR", "DATE") and nulls:
+            notes.append(f"{column.name}: FITS cannot tell its {nulls:,} NULLs from empty texts")
+        found.append(column)
+    return found, tuple(notes)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import duckdb
 
 from skysy.columns import Column, from_comment
 from skysy.errors import FileDamaged, NotFound, UsageError, did_you_mean
+from skysy.formats.hats import HEALPIX, read_properties
 from skysy.store import Warehouse
 
 PLACES = (
@@ -81,17 +82,27 @@ class Side:
 
 
 def is_file(name: str) -> bool:
-    """Whether a name means a Parquet or CSV file, not a table of the warehouse."""
-    return name.lower().endswith(tuple(_READERS))
+    """Whether a name means a Parquet or CSV file or a HATS catalogue, not a table of the warehouse."""
+    return name.lower().endswith(tuple(_READERS)) or _is_directory(name)
+
+
+def _is_directory(name: str) -> bool:
+    """A name without a slash is always a table, whatever directories there are."""
+    return "/" in name and Path(name).is_dir()
 
 
 def find_side(house: Warehouse, given: Given) -> Side:
-    """The table or file, its key, its position and its proper motion.
+    """The table, file or HATS catalogue, its key, its position (as the catalogue names it) and its proper motion.
 
     Raises NotFound for a table, file or column that there is not, UsageError where a column cannot serve or two might,
     FileDamaged for a file that does not read.
     """
-    relation, columns = _file(house, given.table) if is_file(given.table) else _table(house, given.table)
+    if _is_directory(given.table):
+        relation, columns, own = _catalogue(house, given.table)
+        if not (given.ra or given.dec):
+            given = replace(given, ra=own.get("hats_col_ra"), dec=own.get("hats_col_dec"))
+    else:
+        relation, columns = _file(house, given.table) if is_file(given.table) else _table(house, given.table)
     by_name = {column.name.lower(): column for column in columns}
     key = _named(given, by_name, given.key) if given.key else _key(given, by_name)
     if not (_INTEGER.match(key.type) or key.type == "VARCHAR"):
@@ -113,6 +124,48 @@ def find_side(house: Warehouse, given: Given) -> Side:
 def quoted(name: str) -> str:
     """A name as SQL writes it."""
     return '"' + name.replace('"', '""') + '"'
+
+
+def _catalogue(house: Warehouse, name: str) -> tuple[str, list[Column], dict[str, str]]:
+    """A HATS catalogue: all of its files as one table, without what tells their place; its columns; its properties."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    own = read_properties(Path(name))
+    if own is None:
+        inside = sorted(path.parent.name for path in Path(name).glob("*/hats.properties"))
+        raise NotFound(
+            f"{name} is a directory without hats.properties: no HATS catalogue.",
+            f"Name one in it: {', '.join(str(Path(name) / one) for one in inside)}." if inside else "Name a file.",
+        )
+    suffix = own.get("hats_npix_suffix", ".parquet")
+    literal = "".join(f"[{letter}]" if letter in "[*?" else letter for letter in str(Path(name) / "dataset"))
+    pattern = f"{literal}/Norder=*/Dir=*/Npix=*{'/*.parquet' if suffix == '/' else suffix}"
+    source = f"read_parquet({_text(pattern)}, hive_partitioning = false)"
+    try:
+        found = house.rows(f"DESCRIBE FROM {source}")
+    except duckdb.Error as error:
+        raise FileDamaged(f"{name} does not read as a HATS catalogue: {str(error).splitlines()[0]}") from error
+    try:
+        fields = {
+            field.name: field.metadata or {} for field in pq.read_schema(Path(name) / "dataset" / "_common_metadata")
+        }
+    except (OSError, pa.ArrowException):  # it need not be there
+        fields = {}
+    hidden = {own.get("hats_col_healpix", HEALPIX.name), HEALPIX.name, "Norder", "Dir", "Npix"}
+    columns = []
+    for column, data_type, *_ in found:
+        if column not in hidden:
+            unit, ucd, words = (
+                fields.get(column, {}).get(key, b"").decode() for key in (b"unit", b"ucd", b"description")
+            )
+            columns.append(Column(column, data_type, unit or None, ucd or None, words))
+    names = ", ".join(quoted(column.name) for column in columns)
+    return f"(SELECT {names} FROM {source})", columns, own
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
 
 
 def _file(house: Warehouse, name: str) -> tuple[str, list[Column]]:
@@ -138,7 +191,9 @@ def _table(house: Warehouse, name: str) -> tuple[str, list[Column]]:
     mine = [row for row in found if (row[0].lower(), row[1].lower()) == ((schema or "main").lower(), table.lower())]
     if not mine:
         known = {row[1] if row[0] == "main" else f"{row[0]}.{row[1]}" for row in found if row[0] != "meta"}
-        hint = did_you_mean(name, known) if known else "Load one, or name a .parquet or .csv file."
+        hint = did_you_mean(name, known) if known else "Load one, or name a .parquet or .csv file or a HATS catalogue."
+        if Path(name).is_dir():
+            hint = f"The directory of that name is ./{name}."
         raise NotFound(f"There is no table {name} in the warehouse.", hint)
     columns = []
     for _, _, column, data_type, comment in mine:

@@ -281,9 +281,11 @@ def explain(error: duckdb.Error, settings: Settings) -> WarehouseError:
         )
     if "lock on file" in text:
         holder = text.split("held in ")[1].split(")")[0] + ")" if "held in " in text else "another process"
+        snapshot = settings.published
         return WarehouseLocked(
             f"The warehouse {settings.database} is in use by {holder}.",
-            "Nothing was changed. Close that program (a DuckDB shell, another skysy) and run the command again.",
+            "Nothing was changed. Close that program (a DuckDB shell, another skysy) and run the command again."
+            + (f" To read, take its snapshot: --warehouse {snapshot.warehouse}." if snapshot.database.exists() else ""),
         )
     if "different configuration" in text:
         return WarehouseLocked(

@@ -19,7 +19,7 @@ from skysy.loaders.archive.asks import Ask
 from skysy.loaders.files import sha256_of
 
 from skysy.errors import FileDamaged
-from skysy.formats.whole import sync_directory, whole_file
+from skysy.formats.whole import sync, whole_file
 
 _SUFFIX = {"votable": "vot", "csv": "csv"}
 _BODY = re.compile(r"[0-9a-f]{64}\.(vot|csv)")
@@ -58,7 +58,7 @@ class Keep:
         part.replace(path)
         with whole_file(self._note(ask.chunk_id)) as out:
             out.write(json.dumps(note).encode())
-        sync_directory(self.directory)
+        sync(self.directory)
         return path
 
     def whole(self, sha256: str | None, form: str) -> bool:

@@ -19,6 +19,7 @@ from skysy.cli.init import init
 from skysy.cli.inject import inject
 from skysy.cli.load import load
 from skysy.cli.match import match
+from skysy.cli.publish import publish
 from skysy.cli.query import shell, sql
 from skysy.cli.recover import recover
 from skysy.cli.report import report
@@ -42,9 +43,10 @@ _COMMANDS: Mapping[Callable[..., None], str] = {
     match: "Pairs of two tables by position.",
     sql: "Ask the warehouse in SQL.",
     shell: "A DuckDB shell on the warehouse, read only.",
+    publish: "A snapshot for shells that stay open.",
     report: "HTML pages: everything, and each candidate.",
     figures: "The figures as PNG files.",
-    export: "The results as Parquet files.",
+    export: "The results as files: Parquet, VOTable, FITS, CSV, HATS.",
     inject: "How much flickering would be found, and what share of stars flickers.",
     recover: "The build held against a simulated truth.",
     test: "The models on rows written by hand.",

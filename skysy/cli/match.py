@@ -16,7 +16,10 @@ _EPOCH = "Epoch of its positions: a Julian year or a column of such."
 
 
 def match(
-    left: Annotated[str, typer.Argument(metavar="LEFT", help="A table of the warehouse, or a Parquet or CSV file.")],
+    left: Annotated[
+        str,
+        typer.Argument(metavar="LEFT", help="A table of the warehouse, a Parquet or CSV file, or a HATS catalogue."),
+    ],
     right: Annotated[str, typer.Argument(metavar="RIGHT", help="Another; the larger of the two.")],
     radius: Annotated[float, typer.Option("--radius", metavar="ARCSEC", help="How far apart a pair may be.")],
     out: Annotated[

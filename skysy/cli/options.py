@@ -36,6 +36,9 @@ ThreadsOption = Annotated[
     typer.Option("--threads", metavar="N", envvar="SKYSY_THREADS", help="DuckDB's threads.", show_default="all cores"),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
+PublishedOption = Annotated[
+    bool, typer.Option("--published", help="Read the snapshot of `skysy publish`; loads and builds go on meanwhile.")
+]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress lines.")]
 
 

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from skysy.cli.options import JsonOption, MemoryOption, ThreadsOption, WarehouseOption
+from skysy.cli.options import JsonOption, MemoryOption, PublishedOption, ThreadsOption, WarehouseOption
+
+if TYPE_CHECKING:
+    from skysy.config import Settings
+    from skysy.store import Warehouse
 
 _TABLE_ROWS = 40
 """Rows that a printed table shows unless --limit says otherwise."""
@@ -26,11 +33,14 @@ def sql(
         int | None,
         typer.Option("--limit", metavar="N", min=1, help="Rows to print.", show_default="40 in a table, else all"),
     ] = None,
+    published: PublishedOption = False,
     warehouse: WarehouseOption = None,
     memory_limit: MemoryOption = None,
     threads: ThreadsOption = None,
 ) -> None:
     """Ask the warehouse in SQL; it is never changed. getvariable gives the parameters of the last build.
+
+    While a load or build is at work, the snapshot of `skysy publish` answers, where there is one.
 
     Example: skysy sql "SELECT rank, object_id, known_name, ug_mag, uv_mag FROM candidates ORDER BY rank" --limit 10
     """
@@ -39,13 +49,13 @@ def sql(
     from skysy.config import settings
     from skysy.errors import UsageError
     from skysy.models.parameters import apply_built
-    from skysy.store import is_damage, open_warehouse
+    from skysy.store import is_damage
 
     if as_json and as_csv:
         raise UsageError("--json and --csv together are two forms.", "Choose one.")
     text = _query(query, file)
     most = limit if as_json or as_csv else limit or _TABLE_ROWS
-    with open_warehouse(settings(warehouse, memory_limit, threads)) as house:
+    with _for_reading(settings(warehouse, memory_limit, threads), published) as house:
         apply_built(house)
         # A table name must never mean a variable of this program.
         house.run("SET python_enable_replacements = false")
@@ -78,11 +88,14 @@ def sql(
 
 
 def shell(
+    published: PublishedOption = False,
     warehouse: WarehouseOption = None,
     memory_limit: MemoryOption = None,
     threads: ThreadsOption = None,
 ) -> None:
     """Open a DuckDB shell on the warehouse, read only, with the parameters of the last build set.
+
+    While a load or build is at work, it opens the snapshot of `skysy publish`, where there is one.
 
     Example: skysy shell
     """
@@ -91,21 +104,49 @@ def shell(
     from skysy.config import settings
     from skysy.errors import UsageError
     from skysy.models.parameters import built_statements
-    from skysy.store import open_warehouse
 
     program = find_shell()
     if program is None:
         raise UsageError("There is no `duckdb` shell on this machine.", "Install it: pip install 'skysy[shell]'")
-    with open_warehouse(settings(warehouse, memory_limit, threads)) as house:
+    where = settings(warehouse, memory_limit, threads)
+    with _for_reading(where, published) as house:
         bounds = house.settings
         statements = [
             f"SET memory_limit = '{bounds.memory_limit}';",
             f"SET threads = {bounds.threads};",
             *built_statements(house),
         ]
-    typer.echo("Read only; `skysy load` and `skysy build` wait until this shell is closed.", err=True)
+    if bounds.database == where.published.database:
+        typer.echo(
+            "Read only; this snapshot stays as it is, whatever is loaded, built or published meanwhile.", err=True
+        )
+    else:
+        typer.echo(
+            "Read only; `skysy load` and `skysy build` wait until this shell is closed. One with --published is in nobody's way.",
+            err=True,
+        )
     sys.stdout.flush()
     os.execv(program, [program, "-readonly", "-cmd", " ".join(statements), str(bounds.database)])
+
+
+@contextmanager
+def _for_reading(where: Settings, published: bool) -> Iterator[Warehouse]:
+    """The warehouse, or the snapshot where that is asked for, or where a writer is at work; the latter is said."""
+    from skysy.errors import NotFound, WarehouseLocked
+    from skysy.store import open_warehouse
+
+    if published and not where.published.database.exists():
+        raise NotFound(f"There is no snapshot in {where.published.warehouse}.", "Make one with `skysy publish`.")
+    with ExitStack() as opened:
+        try:
+            house = opened.enter_context(open_warehouse(where.published if published else where))
+        except WarehouseLocked as error:
+            if published or not where.published.database.exists():
+                raise
+            house = opened.enter_context(open_warehouse(where.published))
+            made = datetime.fromtimestamp(where.published.database.stat().st_mtime)
+            typer.echo(f"{error.message} The snapshot of {made:%Y-%m-%d %H:%M} answers.", err=True)
+        yield house
 
 
 def _query(query: str | None, file: Path | None) -> str:

@@ -1,9 +1,10 @@
-"""Files that appear under their name only when they are whole and on disk."""
+"""Files and directories that appear under their name only when they are whole and on disk."""
 
 from __future__ import annotations
 
 import glob
 import os
+import shutil
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -17,28 +18,66 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
 
     What a process that was killed had begun of the same file is taken away.
     """
+    with whole_path(path) as partial, partial.open("wb") as out:
+        yield out
+
+
+@contextmanager
+def whole_path(path: Path) -> Iterator[Path]:
+    """The same for those who open the file themselves, and close it, as DuckDB: the name, of no file yet, to write to."""
     host = socket.gethostname()
     _sweep(path, host)
     partial = path.with_name(f".{path.name}.{host}-{os.getpid()}.part")
     try:
-        with partial.open("wb") as out:
-            yield out
-            out.flush()
-            os.fsync(out.fileno())
+        yield partial
+        sync(partial)
         partial.replace(path)
     except BaseException:
-        partial.unlink(missing_ok=True)
+        for left in (partial, Path(f"{partial}.wal")):
+            left.unlink(missing_ok=True)
         raise
-    sync_directory(path.parent)
+    sync(path.parent)
+
+
+@contextmanager
+def whole_directory(path: Path) -> Iterator[Path]:
+    """A new directory to fill that takes the name `path` at the end; what stood there before is taken away then.
+
+    Between the two, a moment, there is nothing of that name: directories cannot be exchanged in one step everywhere.
+    """
+    host = socket.gethostname()
+    _sweep(path, host)
+    partial = path.with_name(f".{path.name}.{host}-{os.getpid()}.part")
+    old = partial.with_name(f"{partial.name}.old")
+    try:
+        partial.mkdir(parents=True)
+        yield partial
+        for file in partial.rglob("*"):
+            sync(file)
+        if path.exists():
+            path.rename(old)
+        partial.rename(path)
+    except BaseException:
+        if old.exists() and not path.exists():
+            old.rename(path)
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+    sync(path.parent)
 
 
 def _sweep(path: Path, host: str) -> None:
-    """Remove the beginnings of this file by processes of this machine that are no more."""
-    for left in path.parent.glob(f".{glob.escape(path.name)}.{glob.escape(host)}-*.part"):
-        number = left.stem.rpartition("-")[2]
+    """Remove the beginnings of this file or directory, DuckDB logs too, by processes of this machine that are no more."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.{glob.escape(host)}-*.part*"):
+        number = left.name.rpartition("-")[2].partition(".part")[0]
         if number.isdigit() and not _lives(int(number)):
-            with suppress(OSError):
-                left.unlink()
+            if left.name.endswith(".old") and not path.exists():
+                left.rename(path)  # killed between the two names of a directory
+            elif left.is_dir():
+                shutil.rmtree(left, ignore_errors=True)
+            else:
+                with suppress(OSError):
+                    left.unlink()
 
 
 def _lives(process: int) -> bool:
@@ -51,9 +90,9 @@ def _lives(process: int) -> bool:
     return True
 
 
-def sync_directory(directory: Path) -> None:
-    """Make the new name itself last through a power cut."""
-    handle = os.open(directory, os.O_RDONLY)
+def sync(path: Path) -> None:
+    """Make a file's bytes, or a directory's new name, last through a power cut."""
+    handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:
