@@ -13,10 +13,12 @@ from pathlib import Path
 
 import pytest
 import typer
-from conftest import REPORT_PAGES, MakeArchive, Sky, fill, red_giant
+from conftest import REPORT_FIGURES, REPORT_PAGES, MakeArchive, Sky, fill, red_giant
 from html_page import Page, rows_of
+from skysy.analysis.figures import FIGURES
 from skysy.analysis.report import write_report
 from skysy.analysis.report.facts import Facts, read_facts
+from skysy.analysis.report.plates import words_of_figures
 from skysy.analysis.report.render import Pages, curve_of
 from skysy.analysis.report.stars import read_stars
 from typer.testing import CliRunner, Result
@@ -183,7 +185,7 @@ def test_the_page_loads_only_its_own_files_and_runs_no_script_but_its_own(
     assert [one.attributes["href"] for one in page.root.all("link")] == ["report.css"]
     pictures = [one.attributes[name] for one in page.root.all("img", "source") for name in ("src", "srcset")
                 if name in one.attributes]  # fmt: skip
-    assert len(pictures) == 20
+    assert len(pictures) == 2 * REPORT_FIGURES
     assert {name.rsplit("/")[-1] for name in pictures} == {one.name for one in (report / "figures").iterdir()}
     for element in page.root.all(*page.tags()):
         assert not {"data", "poster", "background", "action"} & set(element.attributes)
@@ -197,6 +199,15 @@ def test_the_page_loads_only_its_own_files_and_runs_no_script_but_its_own(
     outside = {one.attributes["href"].split("/")[2] for one in page.root.all("a") if "://" in one.attributes["href"]}
     assert outside == {"simbad.cds.unistra.fr", "aladin.cds.unistra.fr"}
     assert "http" not in re.sub(r'<a href="https://(simbad|aladin)[^"]*"', "", source.replace("http-equiv", ""))
+
+
+def test_every_figure_has_its_words(facts: Facts) -> None:
+    told = words_of_figures(facts)
+    assert set(told) == set(FIGURES)
+    for alt, title, caption in told.values():
+        assert len(alt) > 40 < len(caption)
+        assert title.endswith(".")
+    assert f"{facts.headline.candidates:,} candidates" in told["figure7_sky"][0]
 
 
 def test_ids_are_unique_and_every_link_inside_the_report_leads_somewhere(page: Page, report: Path) -> None:

@@ -30,7 +30,7 @@ def write_plates(warehouse: Warehouse, facts: Facts, folder: Path) -> list[Plate
     """Draw every figure of the sample into the folder `figures` of a report, for light and dark pages."""
     directory = folder / "figures"
     directory.mkdir()
-    words = {**_words_of_colours(facts), **_words_of_variability(facts), **_words_of_sample(facts)}
+    words = words_of_figures(facts)
     plates = []
     for name, draw in FIGURES.items():
         drawn = {f"{name}.png": draw(warehouse, LIGHT), f"{name}-dark.png": draw(warehouse, DARK)}
@@ -43,6 +43,11 @@ def write_plates(warehouse: Warehouse, facts: Facts, folder: Path) -> list[Plate
         size = round(100 * width_in), round(100 * height_in)
         plates.append(Plate(f"figure-{number}", light, dark, *size, alt, f"Figure {number}. {title}", caption))
     return plates
+
+
+def words_of_figures(facts: Facts) -> dict[str, tuple[str, str, str]]:
+    """Alternative text, title and caption of each of FIGURES."""
+    return {**_words_of_colours(facts), **_words_of_variability(facts), **_words_of_sample(facts)}
 
 
 def _words_of_colours(facts: Facts) -> dict[str, tuple[str, str, str]]:
