@@ -21,7 +21,6 @@ import pytest
 from test_full_disk import no_file_beyond
 from typer.testing import CliRunner
 
-from skysy import publish as module
 from skysy.cli import query
 from skysy.cli.commands import app
 from skysy.config import Settings, settings
@@ -233,15 +232,14 @@ def test_blocks_are_shared_where_the_file_system_can_and_copied_where_it_cannot(
 def test_the_warehouse_is_still_locked_for_writers_when_all_is_copied(
     place: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    copy, told = module._copy, []
+    replace, told = Path.replace, []
 
-    def look(source: object, fresh: Path) -> str:
-        how = copy(source, fresh)
+    def look(self: Path, target: Path) -> Path:
         code = f"import duckdb; duckdb.connect({str(place.database)!r})"
         told.append(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False).stderr)
-        return how
+        return replace(self, target)
 
-    monkeypatch.setattr(module, "_copy", look)
+    monkeypatch.setattr(Path, "replace", look)
     publish(place)
     assert "lock" in told[0]
 
@@ -253,10 +251,16 @@ def test_only_results_holds_results_and_bookkeeping_with_what_they_mean(place: S
         described = "SELECT table_name, column_name, data_type, comment FROM duckdb_columns() WHERE schema_name = 'main' AND table_name IN ('means', 'totals') ORDER BY ALL"
         wanted = con.execute(described).fetchall()
         rows = con.execute("FROM means ORDER BY ALL").fetchall()
+        purposes = (
+            "SELECT table_name, comment FROM duckdb_tables() WHERE table_name IN ('means', 'totals') ORDER BY ALL"
+        )
+        told = con.execute(purposes).fetchall()
         models = con.execute("FROM meta.model ORDER BY ALL").fetchall()
     assert all(row[3] for row in wanted)
     with open_warehouse(place.published) as house:
         assert house.rows(described) == wanted
+        assert house.rows(purposes) == told
+        assert all(words for _, words in told)
         assert house.rows("FROM means ORDER BY ALL") == rows
         assert house.rows("FROM meta.model ORDER BY ALL") == models
         assert house.columns("toy", "obs") == house.columns("main", "int_kept") == []
