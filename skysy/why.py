@@ -20,11 +20,15 @@ from skysy.store import Warehouse
 # key column of a raw table -> the column of int_selection__matched that leads there
 _NEIGHBOUR_KEYS = {"pts_key": "twomass_key", "cntr": "allwise_cntr", "source_id": "gaia_id1"}
 _VERDICTS = {True: "passes", False: "fails", None: "missing"}
+NOT_AVAILABLE = "not available"
 
 
 @dataclass(frozen=True)
 class Cut:
-    """One cut for one star: `verdict` is passes, fails or missing; values and limits by name, with units beside them."""
+    """One cut for one star: `verdict` is passes, fails, missing, or not available where the release cannot make it.
+
+    Values and limits by name, with units beside them.
+    """
 
     name: str
     sentence: str
@@ -73,7 +77,7 @@ class Story:
     @property
     def first_failure(self) -> Cut | None:
         """The first cut that the star does not pass, or None."""
-        return next((cut for cut in self.cuts if cut.verdict != "passes"), None)
+        return next((cut for cut in self.cuts if cut.verdict not in ("passes", NOT_AVAILABLE)), None)
 
 
 def find_object(warehouse: Warehouse, target: str, radius_arcsec: float) -> tuple[int, float | None]:
@@ -177,6 +181,8 @@ def _cuts(warehouse: Warehouse, terms: list[CutTerm], matched: dict[str, Any], v
             "SELECT column_name, comment FROM duckdb_columns() WHERE schema_name = 'main' AND table_name = 'int_selection__matched'"
         )
     )
+    # A build of an earlier skysy has no such parameter.
+    unavailable = warehouse.value("SELECT coalesce(getvariable('cuts_not_available'), [])")
     cuts = []
     for term in terms:
         if term.name == "object_id":
@@ -187,7 +193,7 @@ def _cuts(warehouse: Warehouse, terms: list[CutTerm], matched: dict[str, Any], v
             Cut(
                 name=term.name,
                 sentence=from_comment(term.comment)[0],
-                verdict=_VERDICTS[verdicts.get(term.name)],
+                verdict=NOT_AVAILABLE if term.name in unavailable else _VERDICTS[verdicts.get(term.name)],
                 values={name: matched.get(name) for name in term.columns},
                 limits={name: parameters[name][0] for name in term.parameters if name in parameters},
                 units=units,

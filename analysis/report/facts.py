@@ -48,15 +48,18 @@ class Headline:
 
 @dataclass(frozen=True)
 class Cut:
-    """One step of a flow; `known_lost` is None where nobody is followed, `lost_names` those that end here."""
+    """One step of a flow; `known_lost` is None where nobody is followed, `lost_names` those that end here.
+
+    `n_fail` and `n_null` are None where the release cannot make the cut.
+    """
 
     step: int
     name: str
     sentence: str
     n_in: int
     n_pass: int
-    n_fail: int
-    n_null: int
+    n_fail: int | None
+    n_null: int | None
     known_lost: int | None = None
     lost_names: tuple[str, ...] = ()
 
@@ -209,10 +212,21 @@ def _known_lost(warehouse: Warehouse) -> tuple[dict[str, list[str]], int, int]:
         "JOIN int_selection__cuts AS c ON k.object_id = c.object_id "
         "LEFT JOIN density_score AS d ON k.object_id = d.object_id ORDER BY k.name, k.object_id"
     )
+    flow = warehouse.columns("main", "cut_flow")
+    not_made = (
+        {cut for (cut,) in warehouse.rows("SELECT cut FROM cut_flow WHERE NOT is_available")}
+        if "is_available" in flow  # a build of an earlier skysy makes every cut
+        else set()
+    )
     lost: dict[str, list[str]] = {}
     for name, *passed in rows:
         ends_at = next(
-            (cut for cut, answer in zip([*cuts, "colour_snapshot"], passed, strict=True) if not answer), None
+            (
+                cut
+                for cut, answer in zip([*cuts, "colour_snapshot"], passed, strict=True)
+                if not answer and cut not in not_made
+            ),
+            None,
         )
         if ends_at is not None:
             lost.setdefault(ends_at, []).append(name or "unnamed")
