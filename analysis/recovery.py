@@ -12,18 +12,23 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from skysy.errors import NotFound
+from skysy.errors import NotFound, did_you_mean
 from skysy.store import Warehouse
 
-# raw table -> its key, the staging view that keeps one row of each key, the column of dr2.master that leads to it
+# The last part of a raw table's name -> its key, the staging view that keeps one row of each key, the column of the
+# release's master that leads to it
 _KEYS = {
-    "dr2.images": ("image_id", "stg_survey__images", ""),
-    "dr2.master": ("object_id", "stg_survey__master", "object_id"),
-    "ext.twomass_psc": ("pts_key", "stg_twomass__psc", "twomass_key"),
-    "ext.allwise": ("cntr", "stg_allwise__source", "allwise_cntr"),
-    "ext.gaia_dr2": ("source_id", "stg_gaia__source", "gaia_dr2_id1"),
-    "gaiadr2_complements.geometric_distance": ("source_id", "stg_distance__geometric", "gaia_dr2_id1"),
+    "images": ("image_id", "stg_survey__images", ""),
+    "master": ("object_id", "stg_survey__master", "object_id"),
+    "twomass_psc": ("pts_key", "stg_twomass__psc", "twomass_key"),
+    "allwise": ("cntr", "stg_allwise__source", "allwise_cntr"),
+    "gaia_dr2": ("source_id", "stg_gaia__source", "gaia_dr2_id1"),
+    "gaia_dr3": ("source_id", "stg_gaia__source", "gaia_dr3_id1"),
+    "geometric_distance": ("source_id", "stg_distance__geometric", "gaia_dr2_id1"),
+    "main": ("source_id", "stg_distance__geometric", "gaia_dr3_id1"),
 }
+# release -> schema of its master, photometry and images, and its spelling of used_in_clip
+_SURVEYS = {"skymapper_dr2": ("dr2", "used_in_clip"), "skymapper_dr4": ("dr4", "use_in_clipped")}
 _ONE_PER_IMAGE = "one_per_image"
 
 
@@ -103,18 +108,28 @@ class Recovery:
     bad_rows: list[BadRows]
 
 
-def compare(warehouse: Warehouse, archive: Path, flow: Sequence[str]) -> Recovery:
-    """The build held against `archive`/truth; raises NotFound where there is no truth table.
+def compare(warehouse: Warehouse, archive: Path, flow: Sequence[str], release: str = "skymapper_dr2") -> Recovery:
+    """The build held against `archive`/truth; raises NotFound where there is no truth table, or none can be for the release.
+
+    The truth is that of the sky. What a release cannot express shows as objects in the sample that were not expected.
 
     `flow` is the SQL of the models skysy.why.FLOW: it is run again over the planted detections alone, so that the cut
     that takes each of them is named by the same SQL that made the build. Parameters must be set on the connection.
     """
+    if release not in _SURVEYS:
+        raise NotFound(f"There is no truth of release {release}.", did_you_mean(release, _SURVEYS))
+    schema, used = _SURVEYS[release]
     for name in ("objects", "bad_rows", "sequences"):
         path = archive / "truth" / f"{name}.parquet"
         if not path.is_file():
             raise NotFound(f"There is no truth table {path}.", "Name a directory that `skysy simulate` made.")
         warehouse.run(f"CREATE OR REPLACE TEMP VIEW truth_{name} AS FROM read_parquet('{_quoted(path)}')")
-    return Recovery(_sample(warehouse), _sequences(warehouse), _flickerers(warehouse), _bad_rows(warehouse, flow))
+    return Recovery(
+        _sample(warehouse),
+        _sequences(warehouse, schema),
+        _flickerers(warehouse, schema, used),
+        _bad_rows(warehouse, schema, flow),
+    )
 
 
 def _sample(warehouse: Warehouse) -> SampleRecovery:
@@ -125,7 +140,9 @@ def _sample(warehouse: Warehouse) -> SampleRecovery:
         FROM truth_objects AS t FULL JOIN sample AS s ON t.object_id = s.object_id
         """
     )[0]
-    cuts = [name for name in warehouse.columns("main", "int_selection__cuts") if name != "object_id"]
+    # No object has an answer of a cut that the release cannot make.
+    unavailable = warehouse.value("SELECT coalesce(getvariable('cuts_not_available'), [])")
+    cuts = [name for name in warehouse.columns("main", "int_selection__cuts")[1:] if name not in unavailable]
     differ = " + ".join(
         f"CAST((c.{cut} IS TRUE) = list_contains(string_split(t.fails, ';'), '{cut}') AS INTEGER)" for cut in cuts
     )
@@ -136,13 +153,13 @@ def _sample(warehouse: Warehouse) -> SampleRecovery:
     return SampleRecovery(*(int(n) for n in (*row, differing)))
 
 
-def _sequences(warehouse: Warehouse) -> SequenceRecovery:
+def _sequences(warehouse: Warehouse, schema: str) -> SequenceRecovery:
     row = warehouse.rows(
-        """
+        f"""
         WITH found AS (
             SELECT string_agg(e.image_id, ';' ORDER BY e.image_id) AS u_image_ids
             FROM int_sequences__exposures AS e
-            SEMI JOIN (SELECT * FROM dr2.images WHERE filter = 'u') AS i ON e.image_id = i.image_id
+            SEMI JOIN (SELECT * FROM {schema}.images WHERE filter = 'u') AS i ON e.image_id = i.image_id
             GROUP BY e.sequence_id
         )
         SELECT count(t.u_image_ids), count(f.u_image_ids), count(*) FILTER (WHERE t.u_image_ids = f.u_image_ids)
@@ -152,21 +169,21 @@ def _sequences(warehouse: Warehouse) -> SequenceRecovery:
     return SequenceRecovery(*(int(n) for n in row))
 
 
-def _flickerers(warehouse: Warehouse) -> list[FlickerRecovery]:
+def _flickerers(warehouse: Warehouse, schema: str, used: str) -> list[FlickerRecovery]:
     found = warehouse.rows(
-        """
+        f"""
         WITH u_exposures AS (
             SELECT first_image_id, CAST(unnest(string_split(u_image_ids, ';')) AS BIGINT) AS image_id FROM truth_sequences
         ),
         good AS (
             SELECT p.object_id, e.first_image_id, count(DISTINCT p.image_id) AS n_u
-            FROM dr2.photometry AS p
+            FROM {schema}.photometry AS p
             JOIN u_exposures AS e ON p.image_id = e.image_id
             ANTI JOIN (
                 SELECT * FROM truth_bad_rows
                 WHERE taken_by LIKE 'measurements.%' AND taken_by <> 'measurements.one_per_image'
             ) AS b ON p.object_id = b.object_id AND p.image_id = b.image_id
-            WHERE p.used_in_clip IS NOT NULL
+            WHERE p.{used} IS NOT NULL
             GROUP BY p.object_id, e.first_image_id
         ),
         measured AS (
@@ -189,7 +206,7 @@ def _flickerers(warehouse: Warehouse) -> list[FlickerRecovery]:
     return [FlickerRecovery(float(row[0]), *(int(n) for n in row[1:])) for row in found]
 
 
-def _bad_rows(warehouse: Warehouse, flow: Sequence[str]) -> list[BadRows]:
+def _bad_rows(warehouse: Warehouse, schema: str, flow: Sequence[str]) -> list[BadRows]:
     warehouse.run(
         """
         CREATE OR REPLACE TEMP TABLE planted_detections AS
@@ -203,10 +220,12 @@ def _bad_rows(warehouse: Warehouse, flow: Sequence[str]) -> list[BadRows]:
     kinds = warehouse.rows(
         "SELECT kind, taken_by, sum(count) FROM truth_bad_rows GROUP BY kind, taken_by ORDER BY taken_by, kind"
     )
-    return [BadRows(kind, by, int(n), *_fate(warehouse, kind, by, int(n), flow)) for kind, by, n in kinds]
+    return [BadRows(kind, by, int(n), *_fate(warehouse, schema, kind, by, int(n), flow)) for kind, by, n in kinds]
 
 
-def _fate(warehouse: Warehouse, kind: str, taken_by: str, planted: int, flow: Sequence[str]) -> tuple[int, int, int]:
+def _fate(
+    warehouse: Warehouse, schema: str, kind: str, taken_by: str, planted: int, flow: Sequence[str]
+) -> tuple[int, int, int]:
     """Of the rows of a kind: those taken by what should take them, those taken by something else, those not taken."""
     what, _, name = taken_by.replace(":", ".").partition(".")
     if what == "measurements":
@@ -214,7 +233,7 @@ def _fate(warehouse: Warehouse, kind: str, taken_by: str, planted: int, flow: Se
     if what == "cut":
         return _fate_in_cuts(warehouse, kind, name)
     if what == "staging":
-        return _fate_in_staging(warehouse, kind)
+        return _fate_in_staging(warehouse, schema, kind)
     stand = _left_alone(warehouse, kind)
     return stand, planted - stand, 0
 
@@ -288,14 +307,14 @@ def _only(warehouse: Warehouse, kind: str, patterns_sql: str) -> Iterator[None]:
             warehouse.run(f"DROP VIEW temp.main.{name}")
 
 
-def _fate_in_staging(warehouse: Warehouse, kind: str) -> tuple[int, int, int]:
+def _fate_in_staging(warehouse: Warehouse, schema: str, kind: str) -> tuple[int, int, int]:
     """Second rows of a key that staging does not have, keys that it lost, and second rows that it has."""
     table = str(warehouse.value("SELECT min(table_name) FROM truth_bad_rows WHERE kind = ?", [kind]))
-    key, staging, link = _KEYS[table]
+    key, staging, link = _KEYS[table.split(".")[1]]
     keys = "SELECT image_id AS key FROM truth_bad_rows WHERE kind = ?"
     if link:
         keys = (
-            f"SELECT DISTINCT m.{link} AS key FROM dr2.master AS m "
+            f"SELECT DISTINCT m.{link} AS key FROM {schema}.master AS m "
             "SEMI JOIN (SELECT * FROM truth_bad_rows WHERE kind = ?) AS t ON m.object_id = t.object_id"
         )
     # Staging calls the key of Gaia, 2MASS and the others as the archive does.

@@ -98,7 +98,8 @@ def cuts_page(project: Project) -> str:
         "## The selection of luminous red objects\n",
         _prose(
             "Columns of `int_selection__cuts`, in the order of `cut_flow`. An object is in the sample where each of the first",
-            "nineteen is TRUE; a cut whose value is missing is NULL, does not pass, and is counted apart.",
+            "nineteen is TRUE; a cut whose value is missing is NULL, does not pass, and is counted apart. A cut that a release",
+            "cannot make at all (`cuts_not_available`) takes nobody, and `cut_flow` says so.",
         ),
         _table(("step", "cut", "passes where", "meaning", "parameters"), _selection(project)),
         "## The single detections that count\n",

@@ -18,6 +18,9 @@ from skysy.store import Warehouse, explain, is_damage, is_full, open_nowhere, op
 
 SIDES = ("a", "b")
 
+NOT_AVAILABLE = "cuts_not_available"
+"""The parameter that names the cuts which a release cannot make."""
+
 _NEEDED = {
     "int_selection__matched": ("object_id",),
     "int_selection__cuts": ("object_id",),
@@ -172,6 +175,12 @@ class Builds:
     def parameter(self, name: str) -> tuple[str | None, str | None]:
         """The values of a parameter in A and B, as SQL literals."""
         return self._values[0].get(name), self._values[1].get(name)
+
+    @cached_property
+    def not_available(self) -> tuple[frozenset[str], frozenset[str]]:
+        """Cuts that the release of A and that of B cannot make; a build of an earlier skysy makes them all."""
+        lists = [self.house.value(f"SELECT {value or '[]'}") for value in self.parameter(NOT_AVAILABLE)]
+        return frozenset(lists[0]), frozenset(lists[1])
 
     def unit(self, parameter: str) -> str:
         """The unit of a parameter, or ''."""

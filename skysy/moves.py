@@ -8,7 +8,7 @@ from functools import cached_property
 from importlib.resources import files
 from typing import Any
 
-from skysy.builds import Behind, Builds
+from skysy.builds import NOT_AVAILABLE, Behind, Builds
 from skysy.columns import from_comment
 from skysy.models.lineage import CutTerm, column_lineage, cut_terms
 from skysy.models.plan import sha256
@@ -141,8 +141,27 @@ class _Cuts:
         term = self.terms.get(cut)
         values = self.found.get((cut, object_id), {})
         limits = {name: self.builds.parameter(name) for name in (term.parameters if term else ())}
+        behind: tuple[Behind, ...]
+        entered = row["change"] == "entered"
+        if cut in self.builds.not_available[entered]:  # the build with the object
+            behind = tuple(one for one in self.builds.behind("sample") if one.name == NOT_AVAILABLE)
+            told = _terms(self.builds, values, limits, self._units)
+            reason = f"cut {cut}: {told}; not available in {'B' if entered else 'A'}"
+            return Move(
+                object_id,
+                row["change"],
+                row["criteria"],
+                "cut",
+                cut,
+                row["model"],
+                "rule",
+                values,
+                limits,
+                behind,
+                reason,
+            )
         cause = self._cause(row, values, {name for name in limits if name in self.builds.changed_parameters})
-        behind: tuple[Behind, ...] = ()
+        behind = ()
         if cause != "limit":
             behind = self._behind(term) if "value" in cause else self.builds.behind(_CUTS)
         missing = " (its value is missing)" if row["cut_is_missing"] else ""

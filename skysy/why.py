@@ -26,11 +26,15 @@ FLOW = ("int_detections__patterns", "measurement_flow")
 # key column of a raw table -> the column of int_selection__matched that leads there
 _NEIGHBOUR_KEYS = {"pts_key": "twomass_key", "cntr": "allwise_cntr", "source_id": "gaia_id1"}
 _VERDICTS = {True: "passes", False: "fails", None: "missing"}
+NOT_AVAILABLE = "not available"
 
 
 @dataclass(frozen=True)
 class Cut:
-    """One cut for one star: `verdict` is passes, fails or missing; values and limits by name, with units beside them."""
+    """One cut for one star: `verdict` is passes, fails, missing, or not available where the release cannot make it.
+
+    Values and limits by name, with units beside them.
+    """
 
     name: str
     sentence: str
@@ -79,7 +83,7 @@ class Story:
     @property
     def first_failure(self) -> Cut | None:
         """The first cut that the star does not pass, or None."""
-        return next((cut for cut in self.cuts if cut.verdict != "passes"), None)
+        return next((cut for cut in self.cuts if cut.verdict not in ("passes", NOT_AVAILABLE)), None)
 
 
 def find_object(warehouse: Warehouse, target: str, radius_arcsec: float) -> tuple[int, float | None]:
@@ -185,6 +189,8 @@ class CutTeller:
         self._parameters: dict[str, tuple[str, str | None]] = {
             name: (value, unit) for name, value, unit in warehouse.rows("SELECT name, value, unit FROM meta.parameter")
         }
+        # A list of quoted names; a build of an earlier skysy has no such parameter.
+        self._unavailable = self._parameters.get("cuts_not_available", ("[]", None))[0]
         comments = dict(
             warehouse.rows(
                 "SELECT column_name, comment FROM duckdb_columns() WHERE schema_name = 'main' AND table_name = 'int_selection__matched'"
@@ -203,7 +209,7 @@ class CutTeller:
         return Cut(
             name=term.name,
             sentence=from_comment(term.comment)[0],
-            verdict=_VERDICTS[verdicts.get(term.name)],
+            verdict=NOT_AVAILABLE if f"'{term.name}'" in self._unavailable else _VERDICTS[verdicts.get(term.name)],
             values={name: matched.get(name) for name in term.columns},
             limits={name: value for name, (value, _) in limits.items()},
             units=units,

@@ -26,6 +26,9 @@ SET VARIABLE extinction_jk = 0.413;           -- E(J-Ks) per unit of E(B-V) of S
 SET VARIABLE abs_j_mag_max = 0.0;             -- [mag] absolute J magnitude, not corrected for extinction, must be brighter (Lucy 2021)
 SET VARIABLE result_flags_allowed = [1, 2];   -- how a distance may have been found: 1 = mode and highest-density interval, 2 = median and quantiles, 0 = failed; "converged" taken as not 0 (Bailer-Jones et al. 2018)
 
+-- What a release does not have: its own file of parameters, in 10_staging, names the cuts that cannot be made on it.
+SET VARIABLE cuts_not_available = CAST([] AS VARCHAR[]); -- cuts of int_selection__cuts without any value in this release: they take nobody, and cut_flow marks them
+
 -- Measurements: which single detections count.
 SET VARIABLE mag_min = 0.0;                   -- [mag] PSF magnitude must be fainter: takes sentinels such as -99
 SET VARIABLE mag_max = 30.0;                  -- [mag] PSF magnitude must be brighter: takes sentinels such as 99

@@ -24,10 +24,13 @@ from skysy.store import open_warehouse
 
 BINARY2 = "application/x-votable+xml;serialization=BINARY2"
 RELEASE = ("--release", "skymapper_dr2")
+OF_THE_LOAD = ("chunk_id", "simbad_state", "main_id", "main_type")
+"""Columns that tell where rows came from; files bring nothing of SIMBAD."""
+
 RESULTS = ("sample", "measurements", "nightly_colours", "colours", "rapid_variability", "density_score", "candidates")
 
 
-def simbad_rows(sky: Sky) -> list[Mapping[str, Any]]:
+def simbad_rows(settings: Settings) -> list[Mapping[str, Any]]:
     """SIMBAD as it would be of this sky: the listed symbiotic stars, at their places, and the star that X-Match is tried with."""
     query = (
         "SELECT k.name AS main_id, m.raj2000 AS ra, m.dej2000 AS dec, 'Sy*' AS otype "
@@ -35,7 +38,7 @@ def simbad_rows(sky: Sky) -> list[Mapping[str, Any]]:
     )
     ra, dec = CONTROL_DEG
     control = {"main_id": "V* R Aqr", "ra": ra, "dec": dec, "otype": "Sy*"}
-    return [*table_rows(sky.settings, query), control]
+    return [*table_rows(settings, query), control]
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +50,7 @@ def sky(tmp_path_factory: pytest.TempPathFactory) -> Sky:
 @pytest.fixture(scope="module")
 def served(sky: Sky) -> Iterator[FaultyArchive]:
     """That sky behind TAP, cone search, X-Match and SIMBAD; healthy unless a test says so."""
-    with FaultyArchive(sky.settings.database, simbad=simbad_rows(sky)) as archive:
+    with FaultyArchive(sky.settings.database, simbad=simbad_rows(sky.settings)) as archive:
         yield archive
 
 
@@ -57,6 +60,7 @@ class Client:
 
     directory: Path
     archive: FaultyArchive
+    release: str = "skymapper_dr2"
 
     @property
     def settings(self) -> Settings:
@@ -79,6 +83,7 @@ class Client:
         (self.directory / "skysy.toml").write_text(
             f"[services.skymapper]\n{lines}\n"
             f'[services.ari]\nurl = "{self.archive.tap_url}"\n{quick}\n'
+            f'[services.gavo]\nurl = "{self.archive.tap_url}"\n{quick}\n'
             f'[services.skymapper_cone]\nurl = "{self.archive.cone_url}"\n{quick}\n'
             f'[services.simbad]\nurl = "{self.archive.simbad_url}"\n{quick}\n'
             f'[services.cds_xmatch]\nurl = "{self.archive.xmatch_url}"\n{quick}\n{text}'
@@ -89,7 +94,9 @@ class Client:
         place = [] if command == "doctor" else ["--warehouse", str(self.settings.warehouse)]
         config = ["--config", str(self.directory / "skysy.toml")]
         offline = "--offline" in words
-        return CliRunner().invoke(app, [command, *RELEASE, *words, *place, *([] if offline else config)])
+        return CliRunner().invoke(
+            app, [command, "--release", self.release, *words, *place, *([] if offline else config)]
+        )
 
     def load(self, *words: str) -> Result:
         """`skysy load` that must succeed."""
@@ -226,11 +233,11 @@ def raw_hashes(settings: Settings, tables: Iterable[str]) -> dict[str, str]:
 
 
 def results(settings: Settings) -> dict[str, str]:
-    """The content hash of each result, for the objects of the sample, but for the column that names the load."""
+    """The content hash of each result, for the objects of the sample, but for what names the load and what SIMBAD was asked."""
     found = {}
     with open_warehouse(settings) as house:
         for table in RESULTS:
-            names = [name for name in house.columns("main", table) if name != "chunk_id"]
+            names = [name for name in house.columns("main", table) if name not in OF_THE_LOAD]
             found[table] = ledger.content_hash(
                 house.con, table, names, "WHERE object_id IN (SELECT object_id FROM sample)"
             )

@@ -241,28 +241,32 @@ class Sky:
     settings: Settings
 
 
-def build_sky(directory: Path, objects: int, *, seed: int = 7) -> Sky:
-    """Simulate, load and build a sky under `directory`."""
+def build_sky(directory: Path, objects: int, *, seed: int = 7, release: str = DR2, settings: Sequence[str] = ()) -> Sky:
+    """Simulate, load and build a sky under `directory`, with these `name=value` parameters."""
     files = directory / "archive"
-    simulate(files, objects=objects, seed=seed)
-    settings = Settings(directory / "warehouse", "1GB", 2)
-    create(settings)
-    with open_warehouse(settings, write=True) as warehouse:
-        load_directory(warehouse, DR2, files)
-        run_build(warehouse, load_project(DR2), engines=ENGINES)
-    return Sky(files, settings)
+    simulate(files, objects=objects, seed=seed, release=release)
+    where = Settings(directory / "warehouse", "1GB", 2)
+    create(where)
+    with open_warehouse(where, write=True) as warehouse:
+        load_directory(warehouse, release, files)
+        run_build(warehouse, load_project(release, settings=settings), engines=ENGINES)
+    return Sky(files, where)
 
 
-def shared_sky(tmp_path_factory: pytest.TempPathFactory, objects: int) -> Sky:
+def shared_sky(
+    tmp_path_factory: pytest.TempPathFactory, objects: int, *, release: str = DR2, settings: Sequence[str] = ()
+) -> Sky:
     """A sky of so many objects and seed 7, made once for all workers; open it read-only."""
     base = tmp_path_factory.getbasetemp()
-    directory = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / f"sky-{objects}"
+    directory = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "-".join(
+        ("sky", str(objects), release, *settings)
+    )
     directory.mkdir(exist_ok=True)
     with (directory / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         done = directory / "done"
         if not done.exists():
-            build_sky(directory, objects)
+            build_sky(directory, objects, release=release, settings=settings)
             done.touch()
     return Sky(directory / "archive", Settings(directory / "warehouse", "1GB", 2))
 

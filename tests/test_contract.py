@@ -18,9 +18,11 @@ from skysy.columns import Column, from_comment, to_comment
 from skysy.contract import TableContract, _contract, load_contract, releases
 from skysy.errors import ContractError, NotFound
 
-RELEASES = ("sdss_s82", "skymapper_dr2")
+RELEASES = ("sdss_s82", "skymapper_dr2", "skymapper_dr4")
 TABLES = [(release, table) for release in RELEASES for table in load_contract(release).tables]
-EACH_TABLE = pytest.mark.parametrize(("release", "table"), TABLES, ids=[table.name for _, table in TABLES])
+EACH_TABLE = pytest.mark.parametrize(
+    ("release", "table"), TABLES, ids=[f"{release}-{table.name}" for release, table in TABLES]
+)
 
 MASTER_REQUIRED = """
     object_id raj2000 dej2000 class_star flags_psf nch_max u_ngood v_ngood g_ngood prox ebmv_sfd
@@ -28,6 +30,14 @@ MASTER_REQUIRED = """
 """
 REQUIRED = {
     "dr2.master": MASTER_REQUIRED,
+    "dr4.master": """
+        object_id raj2000 dej2000 class_star flags_psf u_ngood v_ngood g_ngood self_dist1 ebmv_sfd
+        twomass_key twomass_dist allwise_cntr allwise_dist gaia_dr3_id1 gaia_dr3_dist1
+    """,
+    "dr4.photometry": "image_id ccd object_id filter mag_psf e_mag_psf flags nimaflags use_in_clipped",
+    "dr4.images": "image_id night_mjd date field_id exp_time filter image_type",
+    "ext.gaia_dr3": "source_id",
+    "gedr3dist.main": "source_id r_med_geo",
     "dr2.photometry": "image_id ccd object_id filter mag_psf e_mag_psf flags nimaflags used_in_clip",
     "dr2.images": "image_id night_mjd date field_id exp_time filter image_type",
     "ext.twomass_psc": "pts_key j_m h_m k_m ph_qual cc_flg gal_contam ext_key",
@@ -44,11 +54,18 @@ BIGINTS = """
     dr2.master.object_id dr2.master.twomass_key dr2.master.allwise_cntr dr2.master.gaia_dr2_id1
     dr2.photometry.object_id dr2.photometry.image_id dr2.images.image_id ext.twomass_psc.pts_key
     ext.allwise.cntr ext.gaia_dr2.source_id gaiadr2_complements.geometric_distance.source_id
+    dr4.master.object_id dr4.master.twomass_key dr4.master.allwise_cntr dr4.master.gaia_dr3_id1
+    dr4.photometry.object_id dr4.photometry.image_id dr4.images.image_id ext.gaia_dr3.source_id gedr3dist.main.source_id
     known.objects.object_id followup.observations.object_id s82.lightcurves.object_id s82.periods.object_id
 """
 KEYS = {
     "dr2.master": ("object_id",),
     "dr2.photometry": ("image_id", "ccd", "object_id"),
+    "dr4.master": ("object_id",),
+    "dr4.photometry": ("image_id", "ccd", "object_id"),
+    "dr4.images": ("image_id",),
+    "ext.gaia_dr3": ("source_id",),
+    "gedr3dist.main": ("source_id",),
     "dr2.images": ("image_id",),
     "ext.twomass_psc": ("pts_key",),
     "ext.allwise": ("cntr",),
@@ -82,6 +99,24 @@ def master_order() -> list[str]:
     ):
         names += [key, f"{key.rsplit('_', 1)[0]}_dist"]
     return [*names, "gaia_dr2_id1", "gaia_dr2_dist1", "gaia_dr2_id2", "gaia_dr2_dist2"]
+
+
+def dr4_order() -> list[str]:
+    """The 121 columns of dr4.master in the order of LSDB's copy."""
+    names = ["object_id", "raj2000", "dej2000", "e_raj2000", "e_dej2000", "smss_j", "mean_epoch", "rms_epoch"]
+    names += ["glon", "glat", "flags", "nimaflags", "ngood"]
+    names += [f"{band}_{what}" for band in "uvgriz" for what in ("flags", "nimaflags", "ngood", "nclip")]
+    names += ["class_star", "chi2_psf", "flags_psf", "radius_petro", "mean_fwhm"]
+    for band in "uvgriz":
+        names += [f"{error}{band}_{what}" for what in ("psf", "petro", "apc05") for error in ("", "e_")] + [
+            f"{band}_mmvar"
+        ]
+    names += [f"self_{what}{place}" for place in "123" for what in ("id", "dist")] + ["cnt_self_15"]
+    names += ["ebmv_sfd", "ebmv_gnilc", "ebmv_g_err"]
+    names += [f"gaia_dr3_{what}{place}" for place in "12" for what in ("id", "dist")] + ["cnt_gaia_dr3_15"]
+    names += ["twomass_key", "twomass_dist", "allwise_cntr", "allwise_dist"]
+    others = ("catwise", "refcat2", "ps1_dr1", "galex_guv", "vhs_dr6", "ls_dr9", "des_dr2", "nsc_dr2", "splus_dr3")
+    return names + [f"{survey}_{what}" for survey in others for what in ("id", "dist")]
 
 
 def of(release: str, table: str, spelling: str) -> str | None:
@@ -133,6 +168,21 @@ def test_master_has_its_100_columns_in_the_order_of_the_survey() -> None:
     expected = master_order()
     assert len(expected) == 100
     assert [column.name for column in load_contract("skymapper_dr2").table("dr2.master").columns] == expected
+
+
+def test_master_of_dr4_has_its_121_columns_in_the_order_of_the_public_copy() -> None:
+    expected = dr4_order()
+    assert len(expected) == 121
+    assert [column.name for column in load_contract("skymapper_dr4").table("dr4.master").columns] == expected
+
+
+def test_tables_that_two_releases_share_have_the_same_columns() -> None:
+    """A warehouse may hold both."""
+    of_table: dict[str, set[tuple[tuple[str, str], ...]]] = {}
+    for _, table in TABLES:
+        of_table.setdefault(table.name, set()).add(tuple((column.name, column.type) for column in table.columns))
+    assert len(of_table) < len(TABLES)
+    assert {name for name, found in of_table.items() if len(found) > 1} == set()
 
 
 def test_twomass_has_its_60_columns_in_the_order_of_irsa() -> None:
@@ -224,7 +274,9 @@ def test_every_description_is_a_phrase_without_brackets(release: str, table: Tab
 @EACH_TABLE
 def test_every_magnitude_and_its_error_are_in_mag(release: str, table: TableContract) -> None:
     def fault(column: Column) -> bool:
-        is_magnitude = (column.ucd or "").startswith(("phot.mag", "phot.color", "stat.error;phot.mag"))
+        is_magnitude = (column.ucd or "").startswith(
+            ("phot.mag", "phot.color", "stat.error;phot.mag", "stat.error;phot.color")
+        )
         return is_magnitude != (column.unit == "mag")
 
     assert faults(table, fault) == {}
@@ -244,6 +296,12 @@ def test_colours_are_cut_on_decimals_and_keys_are_joined_on_64_bits() -> None:
         ("skymapper_dr2", "dr2.photometry", "use_in_clipped", "used_in_clip"),
         ("skymapper_dr2", "dr2.photometry", "used_in_clip", "used_in_clip"),
         ("skymapper_dr2", "dr2.photometry", "dec_img", "decl_img"),
+        ("skymapper_dr4", "dr4.photometry", "use_in_clipped", "use_in_clipped"),
+        ("skymapper_dr4", "dr4.photometry", "used_in_clip", "use_in_clipped"),
+        ("skymapper_dr4", "dr4.master", "prox", None),
+        ("skymapper_dr4", "dr4.master", "nch_max", None),
+        ("skymapper_dr4", "gedr3dist.main", "rgeo", "r_med_geo"),
+        ("skymapper_dr4", "gedr3dist.main", "B_rgeo", None),
         ("skymapper_dr2", "dr2.master", "ebmvsfd", "ebmv_sfd"),
         ("skymapper_dr2", "dr2.master", " RAJ2000 ", "raj2000"),
         ("skymapper_dr2", "dr2.images", "dec", "decl"),

@@ -18,6 +18,7 @@ from astropy.io import fits
 from astropy.io.votable import parse
 from skysy.analysis.simulate import write
 from skysy.analysis.simulate.plan import KINDS, make_plan
+from skysy.analysis.simulate.releases import RELEASES
 from skysy.analysis.simulate.write import simulate
 from typer.testing import CliRunner
 
@@ -73,7 +74,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(sky: Path, t
 
 
 def test_a_batch_is_the_same_whatever_was_made_before_it() -> None:
-    survey = write._make_survey(1_000, 7)
+    survey = write._make_survey(1_000, 7, RELEASES["skymapper_dr2"])
     alone = write._make_batch(survey, 2, 800, 1_000)
     write._make_batch(survey, 0, 0, 400)
     again = write._make_batch(survey, 2, 800, 1_000)

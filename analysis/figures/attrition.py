@@ -20,7 +20,9 @@ def figure_attrition(warehouse: Warehouse, theme: Theme = LIGHT) -> Figure:
     The first row is the catalogue, the last the candidates: known objects that no cut took either end there as no
     outlier or are recovered, the bar of its own colour.
     """
-    flow = warehouse.rows("SELECT cut, n_in, n_pass, n_fail, n_null FROM cut_flow ORDER BY step")
+    flow = warehouse.rows(
+        "SELECT cut, n_in, n_pass, coalesce(n_fail, 0), coalesce(n_null, 0) FROM cut_flow ORDER BY step"
+    )
     rows = ["catalogue", *(row[0] for row in flow), "candidates"]
     places = np.arange(len(rows))
     with canvas(theme, height_in=5.8) as figure:

@@ -56,15 +56,18 @@ class Headline:
 
 @dataclass(frozen=True)
 class Cut:
-    """One step of a flow; `known_lost` is None where nobody is followed, `lost_names` those that end here."""
+    """One step of a flow; `known_lost` is None where nobody is followed, `lost_names` those that end here.
+
+    `n_fail` and `n_null` are None where the release cannot make the cut.
+    """
 
     step: int
     name: str
     sentence: str
     n_in: int
     n_pass: int
-    n_fail: int
-    n_null: int
+    n_fail: int | None
+    n_null: int | None
     known_lost: int | None = None
     lost_names: tuple[str, ...] = ()
 

@@ -6,10 +6,11 @@ import json
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 from skysy.analysis.simulate import catalogue, truth
 from skysy.analysis.simulate.cadence import Images, Sequence, image_columns, observe
@@ -17,7 +18,8 @@ from skysy.analysis.simulate.faults import STAGING, BadRow, Planter
 from skysy.analysis.simulate.fields import Fields, make_fields
 from skysy.analysis.simulate.photometry import detect, detection_columns
 from skysy.analysis.simulate.plan import FEATURES, Plan, make_plan
-from skysy.analysis.simulate.shape import shaped
+from skysy.analysis.simulate.releases import SKYMAPPER_DR2, Release, release_named
+from skysy.analysis.simulate.shape import Values, shaped
 from skysy.analysis.simulate.sky import Stars, make_stars
 
 from skysy import __version__
@@ -26,8 +28,7 @@ from skysy.errors import UsageError
 from skysy.formats.parquet import ParquetStream
 from skysy.formats.write import FORMATS, SUFFIX, write_table
 
-RELEASE = "skymapper_dr2"
-# The formats in which each table comes where none is asked for: a mix, as from as many archives.
+# The formats in which each table comes where none is asked for: a mix, as from as many archives. Names are those of DR2.
 ARCHIVE_FORMATS = {
     "dr2.master": "parquet",
     "dr2.photometry": "csv.gz",
@@ -90,6 +91,7 @@ class _Batch:
 class _Survey:
     """What all batches share."""
 
+    release: Release
     contract: Contract
     plan: Plan
     fields: Fields
@@ -97,38 +99,50 @@ class _Survey:
     sequences: list[Sequence]
     seed: int
 
+    def shaped(self, table: str, values: Values, rows: npt.NDArray[np.generic] | None = None) -> pa.Table:
+        """A table of DR2 as the release has it."""
+        there = self.contract.table(self.release.table(table))
+        return shaped(there, self.release.values(table, values), rows)
+
+    def bad_rows(self, rows: list[BadRow]) -> pa.Table:
+        """The planted rows, with the release's names of tables."""
+        return truth.bad_row_table([replace(row, table_name=self.release.table(row.table_name)) for row in rows])
+
 
 def simulate(
     directory: Path,
     objects: int,
     seed: int,
     *,
+    release: str = SKYMAPPER_DR2,
     format: str | None = None,
     batch: int = DEFAULT_BATCH,
     progress: Callable[[int, int], None] | None = None,
 ) -> SimulationSummary:
     """A sky of `objects` objects in `directory`: one file per table and batch, and a directory `truth`.
 
-    The same objects, seed and batch give the same bytes. `format` writes all tables in one format instead
+    The same objects, seed and batch give the same bytes; another `release` the same sky, as its archive names tables and
+    columns, with the same truth of stars and sequences. `format` writes all tables in one format instead
     of the archives' mix. `progress` is called with (objects done, all objects). Memory does not grow with
     `objects` beyond one batch. Raises UsageError for a number outside 1,000 to 1,000,000, for an unknown
-    format and for a directory that holds something.
+    format and for a directory that holds something, NotFound for a release that cannot be simulated.
     """
     started = time.monotonic()
-    formats = _formats(format)
-    survey = _make_survey(objects, seed)
+    names = release_named(release)
+    formats = {names.table(table): form for table, form in _formats(format).items()}
+    survey = _make_survey(objects, seed, names)
     _claim(directory)
     writer = _Writer(directory, survey.contract, formats, -(-objects // batch))
     _write_images(writer, survey)
     known, counts = [], np.zeros(4, dtype=np.int64)
     with _truth_stream(directory, "objects") as truth_out, _truth_stream(directory, "bad_rows") as bad_out:
-        bad_out.write(truth.bad_row_table(_image_faults(survey)))
+        bad_out.write(survey.bad_rows(_image_faults(survey)))
         for number, start in enumerate(range(0, objects, batch)):
             made = _make_batch(survey, number, start, min(start + batch, objects))
             known.append(made.tables.pop("known.objects"))
             writer.write_parts(number, made.tables, made.repeated)
             truth_out.write(made.objects)
-            bad_out.write(truth.bad_row_table(made.bad_rows))
+            bad_out.write(survey.bad_rows(made.bad_rows))
             counts += _counts(made)
             del made  # two batches are never held at once
             if progress:
@@ -167,11 +181,11 @@ def _rng(seed: int, *branch: int) -> np.random.Generator:
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=branch))
 
 
-def _make_survey(objects: int, seed: int) -> _Survey:
+def _make_survey(objects: int, seed: int, release: Release) -> _Survey:
     plan = make_plan(objects, _rng(seed, _PLAN))
     fields = make_fields(objects)
     images, sequences = observe(fields, _rng(seed, _SURVEY))
-    return _Survey(load_contract(RELEASE), plan, fields, images, sequences, seed)
+    return _Survey(release, load_contract(release.name), plan, fields, images, sequences, seed)
 
 
 def _claim(directory: Path) -> None:
@@ -206,25 +220,24 @@ def _make_batch(survey: _Survey, number: int, start: int, stop: int) -> _Batch:
         "ext.gaia_dr2": gaia,
         "gaiadr2_complements.geometric_distance": distance,
     }
-    contract = survey.contract
     repeated = {
-        table: shaped(contract.table(table), by_table[table].columns, planter.twice(kind, in_sample))
+        survey.release.table(table): survey.shaped(table, by_table[table].columns, planter.twice(kind, in_sample))
         for kind, (table, _) in STAGING.items()
     }
     tables = {
-        name: shaped(contract.table(name), rows.columns, np.flatnonzero(rows.present))
+        survey.release.table(name): survey.shaped(name, rows.columns, np.flatnonzero(rows.present))
         for name, rows in by_table.items()
     }
     detections = detection_columns(found.with_rows(added), stars, next(streams))
-    tables["dr2.photometry"] = shaped(contract.table("dr2.photometry"), detections)
-    tables["known.objects"] = _known(contract, stars, tables["dr2.master"])
+    tables[survey.release.table("dr2.photometry")] = survey.shaped("dr2.photometry", detections)
+    tables["known.objects"] = _known(survey.contract, stars, master.columns["smss_j"])
     objects = truth.object_table(stars, fails, tuple(feature.name for feature in FEATURES))
     return _Batch(tables, repeated, objects, planter.rows)
 
 
-def _known(contract: Contract, stars: Stars, master: pa.Table) -> pa.Table:
+def _known(contract: Contract, stars: Stars, designations: pa.Array) -> pa.Table:
     rows = np.flatnonzero(stars.is_known)
-    names = [f"SIM {name}" for name in master["smss_j"].take(rows).to_pylist()]
+    names = [f"SIM {name}" for name in designations.take(pa.array(rows)).to_pylist()]
     values = {
         "object_id": stars.object_id[rows],
         "name": pa.array(names, pa.string()),
@@ -280,7 +293,7 @@ def _write_images(writer: _Writer, survey: _Survey) -> None:
     columns = image_columns(survey.fields, survey.images, _rng(survey.seed, _SURVEY, 0))
     twice = np.flatnonzero(np.isin(survey.images.image_id, _repeated_images(survey)))
     rows = np.concatenate([np.arange(len(survey.images.image_id)), twice])
-    writer.write("dr2.images", shaped(survey.contract.table("dr2.images"), columns, rows))
+    writer.write(survey.release.table("dr2.images"), survey.shaped("dr2.images", columns, rows))
 
 
 def _image_faults(survey: _Survey) -> list[BadRow]:
@@ -317,7 +330,7 @@ def _write_about(directory: Path, survey: _Survey, formats: dict[str, str], batc
         "objects": survey.plan.objects,
         "seed": survey.seed,
         "batch": batch,
-        "release": RELEASE,
+        "release": survey.release.name,
         "formats": formats,
         "skysy": __version__,
     }

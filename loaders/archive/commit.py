@@ -11,7 +11,7 @@ from skysy.loaders.archive.asks import Ask
 from skysy.loaders.archive.book import Book
 from skysy.loaders.archive.cone import CONTROL_KEY, CONTROL_NAME
 from skysy.loaders.archive.keep import Keep
-from skysy.loaders.archive.routes import KEYS
+from skysy.loaders.archive.routes import KEYS, tables_of
 from skysy.loaders.csv import open_csv
 from skysy.loaders.rows import bring_in, inspect
 from skysy.loaders.source import Source
@@ -22,15 +22,16 @@ from skysy import ledger
 from skysy.contract import Contract, TableContract
 from skysy.errors import FileDamaged, Mismatch
 
-_SHARED = ("ext.twomass_psc", "ext.allwise", "ext.gaia_dr2")
-"""Tables of neighbours: objects of two tiles may have the same one, which then comes twice."""
-
 _NEIGHBOURS = {
     "ext.twomass_psc": ("pts_key", "twomass_key"),
     "ext.allwise": ("cntr", "allwise_cntr"),
     "ext.gaia_dr2": ("source_id", "gaia_dr2_id1"),
+    "ext.gaia_dr3": ("source_id", "gaia_dr3_id1"),
 }
-"""By table of neighbours: its key, and the column of dr2.master that points at it."""
+"""By table of neighbours: its key, and the column of the release's master that points at it.
+
+Objects of two tiles may have the same neighbour, which then comes twice.
+"""
 
 _DOUBTED = 100
 """Of so many keys that came twice is it asked whether the archive has them so."""
@@ -91,7 +92,7 @@ def _doubt(book: Book, name: str, table: TableContract, ask: Ask, content: str) 
         f"GROUP BY {', '.join(table.key)} "
         f"HAVING count(*) > 1 ORDER BY ALL LIMIT {_DOUBTED:d}"
     )
-    alias = "m" if table.name == "dr2.master" else "x"
+    alias = "m" if table.table == "master" else "x"
     picked = [
         f"{{}}{column} IN ({', '.join(map(str, sorted({row[place] for row in twice})))})"
         for place, column in enumerate(numbers)
@@ -129,16 +130,18 @@ def strangers(book: Book) -> list[tuple[int, str]]:
     """
     found = []
     plan = book.planned("sample") or ""
-    for table, (key, pointer) in _NEIGHBOURS.items():
+    master, *neighbours = tables_of(book.release, "sample")
+    for table in neighbours:
+        key, pointer = _NEIGHBOURS[table]
         mine = "SELECT chunk_id FROM meta.chunk WHERE route = 'sample' AND state = 'loaded' AND plan_sha256 = ?"
         alone = book.warehouse.rows(
             f"SELECT {ledger.CHUNK_COLUMN}, min({key}), count(*) FROM {table} WHERE {ledger.CHUNK_COLUMN} IN ({mine}) AND {key} NOT IN "
-            f"(SELECT {pointer} FROM dr2.master WHERE {pointer} IS NOT NULL AND {ledger.CHUNK_COLUMN} IN ({mine})) "
+            f"(SELECT {pointer} FROM {master} WHERE {pointer} IS NOT NULL AND {ledger.CHUNK_COLUMN} IN ({mine})) "
             "GROUP BY ALL ORDER BY ALL",
             [plan, plan],
         )
         lost = book.warehouse.rows(
-            f"SELECT object_id, {pointer} FROM dr2.master WHERE {ledger.CHUNK_COLUMN} IN ({mine}) AND {pointer} NOT IN "
+            f"SELECT object_id, {pointer} FROM {master} WHERE {ledger.CHUNK_COLUMN} IN ({mine}) AND {pointer} NOT IN "
             f"(SELECT {key} FROM {table} WHERE {key} IS NOT NULL) ORDER BY 1 LIMIT 1",
             [plan],
         )
@@ -183,7 +186,7 @@ def _check(book: Book, name: str, ask: Ask, rows: int) -> None:
 
 def _outside(ask: Ask) -> str:
     """SQL of what each row of a part must be, empty where its place does not tell; degrees may have lost their last digits."""
-    if ask.table == "dr2.master" and "ra" in ask.part:
+    if ask.table.endswith(".master") and "ra" in ask.part:
         (west, east), (south, north) = ask.part["ra"], ask.part["dec"]
         return (
             f"raj2000 BETWEEN {west!r} - {_DIGITS_DEG} AND {east!r} + {_DIGITS_DEG} "
@@ -224,7 +227,7 @@ def _drop_copies(book: Book, table: TableContract, ask: Ask, notes: dict[str, An
             book, table, notes, "copies",
             f"{mine} AND rowid NOT IN (SELECT min(rowid) FROM {table.name} WHERE {mine} GROUP BY {key})",
         )  # fmt: skip
-    if ask.table not in _SHARED:
+    if ask.table not in _NEIGHBOURS:
         return 0
     return _take(
         book, table, notes, "already_there",

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 from skysy.loaders.archive.queries import columns_of
-from skysy.loaders.archive.routes import TABLES
+from skysy.loaders.archive.routes import tables_of
 from skysy.loaders.archive.services import ROUTES, Service, Services
 from skysy.loaders.archive.tap import Offer, Tap
 from skysy.loaders.archive.wire import Wire
@@ -60,7 +60,7 @@ def _service(contract: Contract, service: Service, routes: list[str]) -> Iterato
     except SkysyError as error:
         yield Finding(service.key, "capabilities", None, error.message, "The bounds of its profile are used.")
     for route in routes:
-        for table in TABLES[route]:
+        for table in tables_of(contract.release, route):
             if table != "simbad.matches":
                 yield _table(contract, service, tap, table)
 

@@ -13,7 +13,7 @@ from skysy.loaders.archive.book import Book, Entry
 from skysy.loaders.archive.commit import Doubtful, commit
 from skysy.loaders.archive.keep import Keep, Kept
 from skysy.loaders.archive.queries import Limits
-from skysy.loaders.archive.routes import TABLES, Route, open_route
+from skysy.loaders.archive.routes import Route, open_route, tables_of
 from skysy.loaders.archive.run import Progress, Tally, plan_route, recount_route, run_route
 from skysy.loaders.archive.services import ROUTES, Services
 from skysy.loaders.archive.tap import Tap
@@ -152,7 +152,7 @@ def _refuse_files(warehouse: Warehouse, release: str, route: str) -> None:
     found = warehouse.rows(
         "SELECT table_name, source FROM meta.chunk WHERE release = ? AND service = 'file' AND state = 'loaded' "
         "AND received_rows > 0 AND list_contains(?, table_name) ORDER BY chunk_id LIMIT 1",
-        [release, list(TABLES[route])],
+        [release, list(tables_of(release, route))],
     )
     if found:
         table, source = found[0]

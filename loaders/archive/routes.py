@@ -13,16 +13,24 @@ from skysy.loaders.archive.upload import Positions, ids_table, positions_table
 from skysy.loaders.archive.wire import Wire
 
 from skysy.contract import Contract
-from skysy.errors import ContractError, QueryFailed, TooMuch, UsageError
+from skysy.errors import ContractError, NotFound, QueryFailed, TooMuch, UsageError
 
-TABLES: Mapping[str, tuple[str, ...]] = {
-    "sample": ("dr2.master", "ext.twomass_psc", "ext.allwise", "ext.gaia_dr2"),
-    "images": ("dr2.images",),
-    "distances": ("gaiadr2_complements.geometric_distance",),
-    "photometry": ("dr2.photometry",),
-    "simbad": ("simbad.matches",),
+_TABLES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    "skymapper_dr2": {
+        "sample": ("dr2.master", "ext.twomass_psc", "ext.allwise", "ext.gaia_dr2"),
+        "images": ("dr2.images",),
+        "distances": ("gaiadr2_complements.geometric_distance",),
+        "photometry": ("dr2.photometry",),
+        "simbad": ("simbad.matches",),
+    },
+    "skymapper_dr4": {
+        "sample": ("dr4.master", "ext.twomass_psc", "ext.allwise", "ext.gaia_dr3"),
+        "images": ("dr4.images",),
+        "distances": ("gedr3dist.main",),
+        "photometry": ("dr4.photometry",),
+        "simbad": ("simbad.matches",),
+    },
 }
-"""The tables that each route brings, in the order in which they are asked for."""
 
 KEYS = {"distances": "source_id", "photometry": "object_id", "images": "image_id", "simbad": "object_id"}
 """The column by which a route picks rows."""
@@ -35,6 +43,13 @@ _ROWS_PER_KEY = {"distances": 1, "photometry": 60, "simbad": 1}
 
 _SYNC_ROWS = 100_000
 """An answer of up to so many rows is asked for at once; a longer one as a job."""
+
+
+def tables_of(release: str, route: str) -> tuple[str, ...]:
+    """The tables that a route of a release brings, in the order in which they are asked for; the objects' before their neighbours'."""
+    if release not in _TABLES:
+        raise NotFound(f"{release} cannot be asked for at an archive.", "Load its files, with --from DIR.")
+    return _TABLES[release][route]
 
 
 @dataclass(frozen=True)
@@ -181,7 +196,7 @@ def open_route(
     """A route with what its service tells of its tables; a service without TAP_SCHEMA is asked as the contract says."""
     if service.kind != "tap":
         return Route(name, contract, service, limits, {}, positions or {})
-    remote = [service.table(table).name for table in TABLES[name]]
+    remote = [service.table(table).name for table in tables_of(contract.release, name)]
     tap = Tap(wire)
     try:
         there: Mapping[str, list[RemoteColumn]] = tap.columns(remote)
@@ -206,7 +221,7 @@ def _within(service: Service, offer: Offer) -> Service:
 
 def first_asks(route: Route, tap: Tap, keys: Sequence[int] = ()) -> Iterator[Ask]:
     """The route's asks before they are counted: the footprint, the span of ids, or the keys in pieces."""
-    for table in TABLES[route.name]:
+    for table in tables_of(route.contract.release, route.name):
         if route.name == "sample":
             for ra in _spans(route.limits):
                 yield route.ask(table, {"ra": ra, "dec": _span(route.limits, "dec")})

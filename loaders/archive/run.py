@@ -14,7 +14,7 @@ from skysy.loaders.archive.commit import Doubtful, commit, strangers
 from skysy.loaders.archive.fetch import Crew, Cut, Fetched, Message, Submitted, Vouched
 from skysy.loaders.archive.keep import Keep
 from skysy.loaders.archive.queries import template
-from skysy.loaders.archive.routes import KEYED, TABLES, Route, first_asks
+from skysy.loaders.archive.routes import KEYED, Route, first_asks, tables_of
 from skysy.loaders.archive.tap import Tap
 from skysy.loaders.archive.uws import Jobs, StillRunning, too_long
 from skysy.loaders.archive.wire import Wire
@@ -66,7 +66,8 @@ Progress = Callable[[Tally], None]
 def plan_route(book: Book, route: Route, tap: Tap, keys: Sequence[int] = ()) -> list[Entry]:
     """The asks of a route that are open; what was never planned is counted and written down first."""
     if route.name in KEYED:
-        plan = _plan_sha256([[template(route.contract.release, table) for table in TABLES[route.name]], _radius(route)])
+        release = route.contract.release
+        plan = _plan_sha256([[template(release, table) for table in tables_of(release, route.name)], _radius(route)])
         if book.planned(route.name) != plan:
             book.plan(route.name, plan, [])
         wanted = set(keys)

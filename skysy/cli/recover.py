@@ -32,9 +32,10 @@ def recover(
     from skysy.why import FLOW
 
     with open_warehouse(settings(warehouse, memory_limit, threads)) as house:
-        project = load_project(built_release(house))
+        release = built_release(house)
+        project = load_project(release)
         apply_built(house)
-        found = compare(house, archive, [project.model(name).sql for name in FLOW])
+        found = compare(house, archive, [project.model(name).sql for name in FLOW], release)
     if as_json:
         extra = {"completeness": found.sample.completeness, "purity": found.sample.purity}
         print_json(asdict(found) | extra)

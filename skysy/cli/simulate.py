@@ -21,6 +21,10 @@ def simulate(
         int,
         typer.Option("--seed", metavar="S", min=0, help="The same seed gives the same sky, byte for byte."),
     ] = 1,
+    release: Annotated[
+        str,
+        typer.Option("--release", metavar="R", help="Whose tables and columns: skymapper_dr2 or skymapper_dr4."),
+    ] = "skymapper_dr2",
     format: Annotated[
         str | None,
         typer.Option(
@@ -60,7 +64,7 @@ def simulate(
             if bar and task is not None:
                 bar.update(task, completed=done, total=total)
 
-        made = make_sky(directory, objects, seed, format=format, progress=advance)
+        made = make_sky(directory, objects, seed, release=release, format=format, progress=advance)
     if known:
         listed = next(file.path for file in made.files if file.table == "known.objects")
         with whole_file(known) as out:

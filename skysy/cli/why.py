@@ -13,7 +13,12 @@ if TYPE_CHECKING:
 
     from skysy.why import Cut, Story
 
-_MARKS = {"passes": "[green]passes [/]", "fails": "[red]fails  [/]", "missing": "[yellow]missing[/]"}
+_MARKS = {
+    "passes": "[green]passes [/]",
+    "fails": "[red]fails  [/]",
+    "missing": "[yellow]missing[/]",
+    "not available": "[dim]  --   [/]",
+}
 
 
 def why(
@@ -98,6 +103,8 @@ def _verdict(story: Story) -> str:
 
 
 def _terms(cut: Cut) -> str:
+    if cut.verdict == "not available":
+        return "not available in this release"
     values = ", ".join(f"{name} = {_value(value)}{_unit(cut, name)}" for name, value in cut.values.items())
     limits = ", ".join(f"{name} = {value}{_unit(cut, name)}" for name, value in cut.limits.items())
     return f"{values}; limit {limits}" if limits else values

@@ -2,7 +2,8 @@
 
     SET VARIABLE name = value;  -- [unit] what it does (where it is from)
 
-A value is a number, a quoted text, TRUE, FALSE or a list of such; what overrides it must be of its kind.
+A value is a number, a quoted text, TRUE, FALSE or a list of such, an empty one as CAST([] AS VARCHAR[]); what overrides it must be
+of its kind.
 """
 
 from __future__ import annotations
@@ -162,11 +163,13 @@ def statements(parameters: Parameters) -> list[str]:
 
 
 def literal_type(value: str) -> str | None:
-    """INTEGER, DECIMAL, DOUBLE, VARCHAR or BOOLEAN; [] for a list (`NULL[]` if empty); None if no literal."""
+    """INTEGER, DECIMAL, DOUBLE, VARCHAR or BOOLEAN; [] for a list (`NULL[]` if empty without a type); None if no literal."""
     try:
         tree = sqlglot.parse_one(value, dialect="duckdb")
     except SqlglotError:
         return None
+    if isinstance(tree, exp.Cast) and isinstance(tree.this, exp.Array) and not tree.this.expressions:
+        return tree.to.sql(dialect="duckdb").replace("TEXT", "VARCHAR")  # an empty list that says what it would hold
     if isinstance(tree, exp.Array):
         kinds = {_scalar_type(item) for item in tree.expressions}
         if not kinds:

@@ -6,7 +6,8 @@
 -- source: of 71 known symbiotic stars with SkyMapper u and v photometry the cuts took 13 (Lucy 2021)
 -- nulls:  lost_at is NULL for candidates; is_value_missing is NULL where no cut took it
 -- rule:   lost_at is the first step that does not hold, in the order of cut_flow: a cut's name, 'not in the catalogue' before them,
---         after them 'no outlier' for objects whose colours and variability are as other stars
+--         after them 'no outlier' for objects whose colours and variability are as other stars. A cut that the
+--         release cannot make (cuts_not_available) loses nobody
 
 WITH patterns AS (
     SELECT
@@ -44,7 +45,7 @@ WITH patterns AS (
 ),
 
 first_failures AS (
-    SELECT *, list_filter(cuts, lambda c: NOT coalesce(c.passed, FALSE))[1] AS failure
+    SELECT *, list_filter(cuts, lambda c: NOT coalesce(c.passed, list_contains(getvariable('cuts_not_available'), c.cut)))[1] AS failure
     FROM patterns
 )
 

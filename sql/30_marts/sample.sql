@@ -4,7 +4,8 @@
 -- key:    object_id
 -- inputs: int_selection__matched, int_selection__cuts
 -- source: Lucy 2021, slide "building a sample of luminous red objects"
--- nulls:  a cut that is NULL is not passed. Objects without a colour snapshot stay in the sample; cut_flow counts them last
+-- nulls:  a cut that is NULL is not passed, unless the release has no value of it at all (cuts_not_available). Objects without a
+--         colour snapshot stay in the sample; cut_flow counts them last
 
 SELECT
     CAST(m.object_id AS BIGINT) AS object_id,       -- survey object {meta.id;meta.main}
@@ -32,22 +33,22 @@ SELECT
     CAST(m.pmdec AS DOUBLE) AS pmdec                -- proper motion in declination [mas.yr**-1] {pos.pm;pos.eq.dec}
 FROM int_selection__matched AS m
 JOIN int_selection__cuts AS c ON m.object_id = c.object_id
-WHERE c.twomass_match
-  AND c.gaia_match
-  AND c.allwise_match
-  AND c.isolated
-  AND c.ph_qual_aaa
-  AND c.gal_contam_none
-  AND c.not_extended
-  AND c.cc_flg_clean
-  AND c.class_star
-  AND c.flags_psf_clean
-  AND c.u_observed
-  AND c.v_observed
-  AND c.g_observed
-  AND c.single_child
-  AND c.red_jk
-  AND c.bright_j
-  AND c.distance_converged
-  AND c.red_jk0
-  AND c.luminous_mj
+WHERE coalesce(c.twomass_match, list_contains(getvariable('cuts_not_available'), 'twomass_match'))
+  AND coalesce(c.gaia_match, list_contains(getvariable('cuts_not_available'), 'gaia_match'))
+  AND coalesce(c.allwise_match, list_contains(getvariable('cuts_not_available'), 'allwise_match'))
+  AND coalesce(c.isolated, list_contains(getvariable('cuts_not_available'), 'isolated'))
+  AND coalesce(c.ph_qual_aaa, list_contains(getvariable('cuts_not_available'), 'ph_qual_aaa'))
+  AND coalesce(c.gal_contam_none, list_contains(getvariable('cuts_not_available'), 'gal_contam_none'))
+  AND coalesce(c.not_extended, list_contains(getvariable('cuts_not_available'), 'not_extended'))
+  AND coalesce(c.cc_flg_clean, list_contains(getvariable('cuts_not_available'), 'cc_flg_clean'))
+  AND coalesce(c.class_star, list_contains(getvariable('cuts_not_available'), 'class_star'))
+  AND coalesce(c.flags_psf_clean, list_contains(getvariable('cuts_not_available'), 'flags_psf_clean'))
+  AND coalesce(c.u_observed, list_contains(getvariable('cuts_not_available'), 'u_observed'))
+  AND coalesce(c.v_observed, list_contains(getvariable('cuts_not_available'), 'v_observed'))
+  AND coalesce(c.g_observed, list_contains(getvariable('cuts_not_available'), 'g_observed'))
+  AND coalesce(c.single_child, list_contains(getvariable('cuts_not_available'), 'single_child'))
+  AND coalesce(c.red_jk, list_contains(getvariable('cuts_not_available'), 'red_jk'))
+  AND coalesce(c.bright_j, list_contains(getvariable('cuts_not_available'), 'bright_j'))
+  AND coalesce(c.distance_converged, list_contains(getvariable('cuts_not_available'), 'distance_converged'))
+  AND coalesce(c.red_jk0, list_contains(getvariable('cuts_not_available'), 'red_jk0'))
+  AND coalesce(c.luminous_mj, list_contains(getvariable('cuts_not_available'), 'luminous_mj'))

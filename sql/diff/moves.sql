@@ -6,7 +6,8 @@
 --         ATTACH 'one/skysy.duckdb' AS a (READ_ONLY); ATTACH 'other/skysy.duckdb' AS b (READ_ONLY);
 -- source: the way of an object through a build: catalogue, cuts in their order, sample, measurements, colours or rapid variability,
 --         density, limit. The build in which it is a candidate is "with", the other one "without"
--- nulls:  what an object does not have in a build is NULL there. A cut whose value is missing (NULL) is not passed
+-- nulls:  what an object does not have in a build is NULL there. A cut whose value is missing (NULL) is not passed, unless that build's
+--         release cannot make it (cuts_not_available): it takes nobody there
 -- rule:   an object that does not get as far as the sample of the build without it was lost by the first thing of that way that it
 --         does not pass. One that does has lost each criterion that it had; colour is looked at before variability. A criterion is lost
 --         by its limit where the limit of the build with it would have kept it and the value of that build would not; by its value
@@ -21,6 +22,13 @@ WITH limits AS (
         CAST((SELECT value FROM b.meta.parameter WHERE name = 'rapid_u_sigma_min') AS DOUBLE) AS sigma_b,
         (SELECT trim(value, '''') FROM a.meta.parameter WHERE name = 'rapid_filter') AS filter_a,
         (SELECT trim(value, '''') FROM b.meta.parameter WHERE name = 'rapid_filter') AS filter_b
+),
+
+-- The list is kept as its SQL literal; names of cuts are words.
+not_available AS (
+    SELECT 'a' AS side, unnest(regexp_extract_all(value, '''([a-z0-9_]+)''', 1)) AS cut FROM a.meta.parameter WHERE name = 'cuts_not_available'
+    UNION ALL
+    SELECT 'b', unnest(regexp_extract_all(value, '''([a-z0-9_]+)''', 1)) FROM b.meta.parameter WHERE name = 'cuts_not_available'
 ),
 
 moved AS (
@@ -54,6 +62,7 @@ first_cuts AS (
         SELECT object_id, cut, passed, 'b' FROM verdicts_b
     )
     JOIN places USING (side, cut)
+    ANTI JOIN not_available USING (side, cut)
     WHERE passed IS NOT TRUE
     GROUP BY object_id
 ),
