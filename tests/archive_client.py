@@ -24,10 +24,9 @@ from skysy.store import open_warehouse
 
 BINARY2 = "application/x-votable+xml;serialization=BINARY2"
 RELEASE = ("--release", "skymapper_dr2")
-OF_THE_LOAD = ("chunk_id", "simbad_state", "main_id", "main_type")
-"""Columns that tell where rows came from; files bring nothing of SIMBAD."""
-
 RESULTS = ("sample", "measurements", "nightly_colours", "colours", "rapid_variability", "density_score", "candidates")
+SIMBAD = ("simbad_state", "main_id", "main_type", "cautions")
+"""Columns that tell what SIMBAD has."""
 
 
 def simbad_rows(settings: Settings) -> list[Mapping[str, Any]]:
@@ -233,11 +232,13 @@ def raw_hashes(settings: Settings, tables: Iterable[str]) -> dict[str, str]:
 
 
 def results(settings: Settings) -> dict[str, str]:
-    """The content hash of each result, for the objects of the sample, but for what names the load and what SIMBAD was asked."""
+    """The content hash of each result, for the objects of the sample, but for the columns that name the load or say what SIMBAD,
+    which files are not asked of, has.
+    """
     found = {}
     with open_warehouse(settings) as house:
         for table in RESULTS:
-            names = [name for name in house.columns("main", table) if name not in OF_THE_LOAD]
+            names = [name for name in house.columns("main", table) if name not in ("chunk_id", *SIMBAD)]
             found[table] = ledger.content_hash(
                 house.con, table, names, "WHERE object_id IN (SELECT object_id FROM sample)"
             )

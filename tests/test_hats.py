@@ -239,6 +239,9 @@ def test_a_directory_that_is_no_catalogue_or_a_broken_one_is_told(catalogue: Pat
         assert str(catalogue) in caught.value.remedy
         broken = Path(shutil.copytree(catalogue, tmp_path / "broken [1]"))
         assert find_side(house, Given(str(broken))).key.name == "object_id"
+        told = (broken / "hats.properties").read_text()
+        (broken / "hats.properties").write_text(told.replace("hats_col_ra=raj2000", "hats_col_ra=object_id"))
+        assert find_side(house, Given(str(broken))).ra == "object_id"
         for path in parts(broken).values():
             path.unlink()
         with pytest.raises(FileDamaged, match="HATS"):

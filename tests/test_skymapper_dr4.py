@@ -19,8 +19,8 @@ from archive_client import Client, results, simbad_rows
 from conftest import DR2, ENGINES, Laboratory, Row, Sky, exposures, shared_sky, table_rows
 from faulty_archive.archive import FaultyArchive
 from skysy.analysis import recovery
-from skysy.analysis.report import render
 from skysy.analysis.report.facts import read_facts
+from skysy.analysis.report.render import Pages
 from skysy.analysis.simulate.releases import RELEASES
 from skysy.analysis.simulate.write import simulate
 from skysy.loaders.archive.routes import tables_of
@@ -37,6 +37,7 @@ from skysy.models.build import run_build
 from skysy.models.parameters import apply, apply_built, override, parse_settings
 from skysy.models.project import Project, load_project
 from skysy.store import create, open_warehouse
+from skysy.why import FLOW
 
 DR4 = "skymapper_dr4"
 SQL = Path(sql_init).parent
@@ -205,7 +206,7 @@ def test_a_cut_that_has_values_cannot_be_called_not_available(bench: Laboratory,
 
 
 def test_recovery_knows_what_dr4_cannot_take(twins: dict[str, Sky], not_expressed: dict[str, set[int]]) -> None:
-    flow = science(DR4).model("measurement_flow").sql
+    flow = [science(DR4).model(name).sql for name in FLOW]
     with open_warehouse(twins[DR4].settings) as warehouse:
         apply_built(warehouse)
         found = recovery.compare(warehouse, twins[DR4].files, flow, DR4)
@@ -245,7 +246,7 @@ def test_the_report_says_it_and_loses_no_known_object_there(dr4: Settings) -> No
     assert {cut.name: len(cut.lost_names) for cut in facts.cuts if cut.lost_names} == {
         row["lost_at"]: row["n"] for row in lost
     }
-    assert render(facts, [], []).count("not available in this release") == 1
+    assert Pages(facts, []).index([], []).count("not available in this release") == 1
 
 
 def test_diff_names_the_rule_by_which_objects_enter(twins: dict[str, Sky], not_expressed: dict[str, set[int]]) -> None:

@@ -1,6 +1,7 @@
 -- aud_clip__counts: an object's clipped u detections are as many as its catalogue row says (u_nclip); not confirmed by the survey's pages.
 -- severity: warn
--- inputs: stg_survey__master, stg_survey__photometry, colours
+-- scope: object
+-- inputs: int_selection__matched, stg_survey__photometry, colours
 
 WITH clipped AS (
     SELECT object_id, count(DISTINCT (image_id, ccd)) AS n_clipped
@@ -10,8 +11,8 @@ WITH clipped AS (
 )
 
 SELECT m.object_id, m.u_nclip, coalesce(c.n_clipped, 0) AS n_clipped
-FROM stg_survey__master AS m
+FROM int_selection__matched AS m
+SEMI JOIN colours AS k ON m.object_id = k.object_id
 LEFT JOIN clipped AS c ON m.object_id = c.object_id
 WHERE m.u_nclip IS NOT NULL
   AND m.u_nclip <> coalesce(c.n_clipped, 0)
-  AND m.object_id IN (SELECT object_id FROM colours)
