@@ -201,6 +201,7 @@ def small_picture(figure: Figure) -> bytes:
     return drawn.getvalue()
 
 
+@pytest.mark.slow
 def test_the_same_warehouse_gives_the_same_pictures_whatever_the_threads(simulated: Sky) -> None:
     pictures = []
     for threads in (1, 2):
@@ -213,6 +214,7 @@ def test_the_same_warehouse_gives_the_same_pictures_whatever_the_threads(simulat
         assert one == pictures[1][name], name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dpi", [30, pytest.param(figures.DPI, marks=pytest.mark.slow)])
 def test_all_figures_are_written_as_small_files(
     sky: Warehouse, tmp_path: Path, dpi: int, monkeypatch: pytest.MonkeyPatch

@@ -373,6 +373,7 @@ def test_use_in_clipped_is_read_in_every_spelling(tmp_path: Path, name: str, yes
 # The archive
 
 
+@pytest.mark.slow
 def test_every_route_brings_from_the_archive_what_the_files_gave(dr4: Settings, tmp_path: Path) -> None:
     with FaultyArchive(dr4.database, simbad=simbad_rows(dr4), release=DR4) as archive:
         client = Client(tmp_path, archive, DR4)
