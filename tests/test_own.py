@@ -81,11 +81,11 @@ def test_a_model_of_ones_own_is_built_once_and_again_when_its_parameter_changes(
     Path("models/bright_sample.sql").write_text(MODEL, encoding="utf-8")
     with Path("00_parameters.sql").open("a", encoding="utf-8") as file:
         file.write("SET VARIABLE bright_j_mag = 9.0; -- [mag] a limit of one's own\n")
-    assert "1 models" in build(sky).output
+    assert "1 model of" in build(sky).output
     expected = table_rows(sky, "SELECT count(*) AS n FROM sample WHERE j_m < 9")
     assert table_rows(sky, "SELECT count(*) AS n FROM bright_sample") == expected != [{"n": 0}]
     assert "Nothing" in build(sky).output or "0 models" in build(sky).output
-    assert "1 models" in build(sky, "--set", "bright_j_mag=10.0").output
+    assert "1 model of" in build(sky, "--set", "bright_j_mag=10.0").output
 
 
 def test_an_audit_of_ones_own_stops_a_build(sky: Settings) -> None:

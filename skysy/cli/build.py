@@ -224,7 +224,7 @@ def _report(summary: BuildSummary, as_json: bool) -> None:
     for name in summary.dropped:
         typer.echo(f"dropped {name}: no file makes it any more")
     typer.echo(
-        f"{len(summary.models)} models of {summary.release} built in {summary.seconds:.1f} s, "
+        f"{len(summary.models)} model{'' if len(summary.models) == 1 else 's'} of {summary.release} built in {summary.seconds:.1f} s, "
         f"{len(summary.fresh)} were fresh; {len(summary.audits)} audits run, {len(warned)} with warnings."
     )
 
