@@ -19,7 +19,7 @@ from astropy.io.votable import from_table, parse, writeto
 from astropy.table import MaskedColumn, Table
 from astropy.units import Unit
 from conftest import SHARED
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from load_bench import VOTABLES
 from skysy.loaders import votable_rows
@@ -235,6 +235,8 @@ def test_any_table_that_we_write_is_read_as_it_was(
 def test_any_table_that_astropy_writes_is_read_as_it_was(
     tmp_path: Path, rows: list[tuple[Any, ...]], form: str
 ) -> None:
+    # astropy writes a text of 40 characters as 40 units of UTF-16, and cuts one whose characters take more.
+    assume(all(row[7] is None or len(row[7].encode("utf-16-be")) <= 80 for row in rows))
     table = Table()
     numpy_kinds = ("i8", "i4", "i2", "f4", "f8", "?", "U5", "U40")
     for n, kind in enumerate(numpy_kinds):
