@@ -148,12 +148,11 @@ def _fraction(
 ) -> list[Row]:
     """What share of the known objects flickers, from those that stand out and from quiet stars like them made to flicker."""
     warehouse.run(
-        """
+        f"""
         CREATE OR REPLACE TEMP TABLE population AS
         SELECT
             e.object_id, e.u_mag, least(r.n_sequences, 3) AS n_sequences,
-            e.rapid_u_sigma >= getvariable('rapid_u_sigma_min')
-                OR (getvariable('rapid_p_max') > 0 AND e.p_scatter <= getvariable('rapid_p_max')) AS is_found,
+            {_found("e")} AS is_found,
             greatest(e.p_limit, getvariable('rapid_p_max')) AS p_false
         FROM effective_sigma AS e
         JOIN rapid_variability AS r ON e.object_id = r.object_id
@@ -173,13 +172,12 @@ def _fraction(
     )
     warehouse.con.unregister("_twins")
     warehouse.run(
-        """
+        f"""
         CREATE OR REPLACE TEMP TABLE population_efficiency AS
         SELECT
             i.amplitude_mag, sum(w.n) AS n_injected,
             coalesce(sum(w.n) FILTER (
-                WHERE i.rapid_u_sigma >= getvariable('rapid_u_sigma_min')
-                   OR (getvariable('rapid_p_max') > 0 AND i.p_scatter <= getvariable('rapid_p_max'))
+                WHERE {_found("i")}
             ), 0) AS n_found
         FROM injected AS i
         JOIN weights AS w ON i.object_id = w.object_id
@@ -201,6 +199,14 @@ def _twins(members: Mapping[str, NDArray[Any]], quiet: Mapping[str, NDArray[Any]
             first = max(0, min(middle - TWINS // 2, len(alike) - TWINS))
             found.append(np.asarray(quiet["object_id"][alike[first : first + TWINS]], dtype=np.int64))
     return np.concatenate(found) if found else np.empty(0, dtype=np.int64)
+
+
+def _found(rows: str) -> str:
+    """Whether a star stands out by the limits of candidates, as sql/inject/efficiency.sql asks it."""
+    return (
+        f"({rows}.rapid_u_sigma >= getvariable('rapid_u_sigma_min') "
+        f"OR (getvariable('rapid_p_max') > 0 AND {rows}.p_scatter <= getvariable('rapid_p_max')))"
+    )
 
 
 def _sql(name: str) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import duckdb
 
+from skysy import ledger
 from skysy.config import Settings
 from skysy.errors import ModelError, SkysyError, UsageError, WarehouseDamaged, WarehouseMissing
 from skysy.models.plan import built_release
@@ -244,17 +245,14 @@ class Builds:
         return Build(str(directory), row[0], f"{row[1]:%Y-%m-%d %H:%M:%S}", row[2], row[3], *counts)
 
     def _loaded(self, side: str) -> dict[str, tuple[int, str]]:
-        """(rows, hash of their content) of each table; hashes of files are added up as `ledger.content_hash` adds up rows."""
-        found: dict[str, list[int]] = {}
+        """(rows, hash of their content) of each table; hashes of files add up to that of all their rows."""
+        found: dict[str, str] = {}
         for table, content in self.house.rows(
             f"SELECT table_name, content_hash FROM {side}.meta.chunk WHERE state = 'loaded' AND content_hash IS NOT NULL"
         ):
-            rows, total, mixed = (int(part, 16) for part in content.split("-"))
-            so_far = found.setdefault(table.lower(), [0, 0, 0])
-            so_far[0] += rows
-            so_far[1] = (so_far[1] + total) % 2**64
-            so_far[2] ^= mixed
-        return {table: (rows, f"{rows:x}-{total:016x}-{mixed:016x}") for table, (rows, total, mixed) in found.items()}
+            so_far = found.get(table.lower(), ledger.NO_ROWS)
+            found[table.lower()] = ledger.changed_hash(so_far, gone=ledger.NO_ROWS, come=content)
+        return {table: (int(content.split("-")[0], 16), content) for table, content in found.items()}
 
     def _same(self, a: str | None, b: str | None) -> bool:
         if a is None or b is None:

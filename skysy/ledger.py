@@ -168,6 +168,10 @@ def content_hash(con: duckdb.DuckDBPyConnection, relation: str, columns: Iterabl
     return f"{int(row[0]):x}-{int(row[1]):016x}-{int(row[2]):016x}"
 
 
+NO_ROWS = "0-0-0"
+"""The content hash of no rows, as `changed_hash` takes it."""
+
+
 def changed_hash(content: str, gone: str, come: str) -> str:
     """The content hash of rows of which some went and others came, from the hashes of all three."""
     (n, total, xor), (n_gone, total_gone, xor_gone), (n_come, total_come, xor_come) = (

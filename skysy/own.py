@@ -6,6 +6,7 @@ import tomllib
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from skysy.errors import UsageError, did_you_mean
 
@@ -25,6 +26,16 @@ class Own:
     parameters: Path | None = None
 
 
+def read_config(path: Path) -> dict[str, Any]:
+    """What a skysy.toml says, section by section; raises UsageError where it cannot be read or is not TOML."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"The configuration {path} cannot be read: {error.strerror}.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"The configuration {path} is not TOML: {error}.") from error
+
+
 def find_own(config: Path | None = None) -> Own:
     """What the section `project` of a skysy.toml names, paths as seen from that file; ./skysy.toml if none is given.
 
@@ -33,12 +44,7 @@ def find_own(config: Path | None = None) -> Own:
     path = config or Path(CONFIG)
     if config is None and not path.is_file():
         return Own()
-    try:
-        section = tomllib.loads(path.read_text(encoding="utf-8")).get("project", {})
-    except OSError as error:
-        raise UsageError(f"The configuration {path} cannot be read: {error.strerror}.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"The configuration {path} is not TOML: {error}.") from error
+    section = read_config(path).get("project", {})
     if not isinstance(section, dict):
         raise UsageError(f"{path}: project is a section, as [project].")
     found: dict[str, Path] = {}

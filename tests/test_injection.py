@@ -23,7 +23,6 @@ from skysy.models.project import sql_of
 from skysy.store import open_warehouse
 
 SQL = {name: sql_of(DR2, name) for name in MODELS}
-TOTAL = ("amplitude_mag", "n_injected", "n_found")
 
 
 def run(sky: Sky, **given: Any) -> Injection:

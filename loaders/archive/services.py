@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from skysy.errors import NotFound, UsageError, did_you_mean
+from skysy.own import CONFIG, read_config
 
 ROUTES = ("sample", "images", "distances", "photometry", "simbad")
 """What is asked for, in the order in which one needs the other."""
@@ -80,9 +81,9 @@ def load_services(config: Path | None = None, chosen: Mapping[str, str] | None =
     """
     text = files("skysy.loaders").joinpath("archive", "services.toml").read_text(encoding="utf-8")
     known = tomllib.loads(text)
-    path = config or Path("skysy.toml")
+    path = config or Path(CONFIG)
     if config is not None or path.is_file():
-        known = _laid_over(known, _read(path), str(path))
+        known = _laid_over(known, read_config(path), str(path))
     services = {key: _service(key, spec) for key, spec in known["services"].items()}
     routes = {release: dict(spec) for release, spec in known["routes"].items()}
     for route, target in (chosen or {}).items():
@@ -108,15 +109,6 @@ def load_services(config: Path | None = None, chosen: Mapping[str, str] | None =
                     f"Of the known services it can ask {', '.join(fit)}.",
                 )
     return Services(services, routes)
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"The configuration {path} cannot be read: {error.strerror}.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"The configuration {path} is not TOML: {error}.") from error
 
 
 def _laid_over(known: dict[str, Any], other: dict[str, Any], where: str) -> dict[str, Any]:

@@ -30,7 +30,6 @@ NEW_ROWS is a view in which rows of new chunks came, no other row changed, and e
 """
 
 _IDS = "_touched"
-_NOTHING = "0-0-0"
 
 
 @dataclass(frozen=True)
@@ -75,15 +74,15 @@ class Touched:
         with self.only(model):
             # The file follows on the same line, so that the line number in DuckDB's message is the file's.
             warehouse.run(f"CREATE TEMP TABLE {new} AS {model.sql}")
-        content = base.content_hash or _NOTHING
+        content = base.content_hash or ledger.NO_ROWS
         for touched in self._conditions(model.scope):
             gone = ledger.content_hash(warehouse.con, standing, names, f"WHERE {touched}")
-            content = ledger.changed_hash(content, gone=gone, come=_NOTHING)
+            content = ledger.changed_hash(content, gone=gone, come=ledger.NO_ROWS)
             warehouse.run(f"DELETE FROM {standing} WHERE {touched}")
         warehouse.run(f"INSERT INTO {standing} BY NAME FROM {new}")
         come = ledger.content_hash(warehouse.con, new, names)
         rows, anew = (int(warehouse.value(f"SELECT count(*) FROM {table}")) for table in (standing, new))
-        return Renewed(rows, ledger.changed_hash(content, gone=_NOTHING, come=come), anew)
+        return Renewed(rows, ledger.changed_hash(content, gone=ledger.NO_ROWS, come=come), anew)
 
     def covers(self, step: AuditStep) -> bool:
         """Whether an audit finds the same if it looks at what is touched alone."""
