@@ -245,13 +245,8 @@ class Builds:
         return Build(str(directory), row[0], f"{row[1]:%Y-%m-%d %H:%M:%S}", row[2], row[3], *counts)
 
     def _loaded(self, side: str) -> dict[str, tuple[int, str]]:
-        """(rows, hash of their content) of each table; hashes of files add up to that of all their rows."""
-        found: dict[str, str] = {}
-        for table, content in self.house.rows(
-            f"SELECT table_name, content_hash FROM {side}.meta.chunk WHERE state = 'loaded' AND content_hash IS NOT NULL"
-        ):
-            so_far = found.get(table.lower(), ledger.NO_ROWS)
-            found[table.lower()] = ledger.changed_hash(so_far, gone=ledger.NO_ROWS, come=content)
+        """(rows, hash of their content) of each table."""
+        found = ledger.loaded_hashes(self.house.con, f"{side}.meta")
         return {table: (int(content.split("-")[0], 16), content) for table, content in found.items()}
 
     def _same(self, a: str | None, b: str | None) -> bool:

@@ -25,7 +25,8 @@
     │   └── Mismatch                             rows came that were not counted, or fewer than were
     ├── ModelError                 exit code 5
     │   ├── SqlError                             a model does not parse or does not run
-    │   └── AuditFailed                          a model's rows break a promise
+    │   ├── AuditFailed                          a model's rows break a promise
+    │   └── NotReproduced                        a bundle does not build to the results that it holds
     └── NotFound                   exit code 6   no such object, table, parameter
 
 Every error says what happened and where; `remedy` says what is safe and what to type next.
@@ -156,6 +157,10 @@ class SqlError(ModelError):
 
 class AuditFailed(ModelError):
     """A model's rows break a promise that an audit states."""
+
+
+class NotReproduced(ModelError):
+    """What a bundle's SQL makes of its archive rows is not what it says."""
 
 
 class NotFound(SkysyError):

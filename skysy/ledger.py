@@ -179,3 +179,13 @@ def changed_hash(content: str, gone: str, come: str) -> str:
     )
     total = (total - total_gone + total_come) % 18446744073709551616
     return f"{n - n_gone + n_come:x}-{total:016x}-{xor ^ xor_gone ^ xor_come:016x}"
+
+
+def loaded_hashes(con: duckdb.DuckDBPyConnection, schema: str = "meta") -> dict[str, str]:
+    """The content hash of each archive table as the ledger has it: those of its files and answers add up to that of all rows."""
+    found: dict[str, str] = {}
+    for table, content in con.execute(
+        f"SELECT lower(table_name), content_hash FROM {schema}.chunk WHERE state = 'loaded' AND content_hash IS NOT NULL"
+    ).fetchall():
+        found[table] = changed_hash(found.get(table, NO_ROWS), gone=NO_ROWS, come=content)
+    return dict(sorted(found.items()))

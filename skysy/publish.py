@@ -7,8 +7,8 @@ import fcntl
 import os
 import shutil
 import time
-from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -84,19 +84,28 @@ def _until_free(settings: Settings) -> None:
             continue
 
 
+@contextmanager
+def held(settings: Settings) -> Iterator[tuple[Warehouse, BinaryIO]]:
+    """The warehouse open for reading and its one file open to be copied: inside, no writer can be at work.
+
+    What was committed is all in the file. Raises as `open_warehouse`.
+    """
+    _merge_log(settings)
+    # Closing any handle on a file gives up the locks that this process has on it (POSIX), DuckDB's too: so the handle
+    # that is copied from is closed last.
+    with ExitStack() as last, open_warehouse(settings) as house:
+        yield house, last.enter_context(settings.database.open("rb"))
+
+
 def _publish(settings: Settings, only_results: bool) -> tuple[str, tuple[str, ...]]:
     target = settings.published.database
-    _merge_log(settings)
     try:
-        # Closing any handle on a file gives up the locks that this process has on it (POSIX), DuckDB's too: so the handle
-        # that is copied from is closed last.
-        with ExitStack() as last, open_warehouse(settings) as house:
+        with held(settings) as (house, source):
             target.parent.mkdir(exist_ok=True)
             with whole_path(target) as fresh:
                 if only_results:
                     how, tables = "results written anew", _write_results(house, fresh, target)
                 else:
-                    source = last.enter_context(settings.database.open("rb"))
                     how, tables = _copy(source, fresh), ()
                 fresh.chmod(0o444)  # a shell that forgets -readonly shall not write to it
                 # Where one did all the same, its log would be taken for that of the new snapshot.

@@ -10,6 +10,7 @@ import typer
 from skysy import __version__
 from skysy.cli.archive import doctor, plan, refresh
 from skysy.cli.build import build, status
+from skysy.cli.bundle import bundle, cite, verify
 from skysy.cli.candidates import candidates
 from skysy.cli.demo import demo
 from skysy.cli.diff import diff
@@ -47,6 +48,9 @@ _COMMANDS: Mapping[Callable[..., None], str] = {
     report: "HTML pages: everything, and each candidate.",
     figures: "The figures as PNG files.",
     export: "The results as files: Parquet, VOTable, FITS, CSV, HATS.",
+    bundle: "All that a paper rests on, in one archive.",
+    verify: "A bundle rebuilt and compared, without network.",
+    cite: "What to cite, and whom to thank.",
     inject: "How much flickering would be found, and what share of stars flickers.",
     recover: "The build held against a simulated truth.",
     test: "The models on rows written by hand.",
