@@ -198,12 +198,10 @@ def _write_parts(
 def _check_fresh(house: Warehouse, release: str, own: Own, parameters: Path, engines: Mapping[str, Engine]) -> None:
     """The SQL at hand is what built the warehouse, or it would be a false witness."""
     plan = plan_build(house, load_project(release, own=own, parameters_file=parameters), engines)
-    if plan.empty:
+    others = [*plan.dropped, *plan.kept, *(step.audit.name for step in plan.audits if step.due)]
+    names = [f"{step.model.name} ({step.reason})" for step in plan.stale] or others
+    if not names:
         return
-    names = [f"{step.model.name} ({step.reason})" for step in plan.stale] or [
-        *plan.dropped,
-        *(step.audit.name for step in plan.audits if step.due),
-    ]
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     raise ModelError(
         f"The build is not that of the SQL at hand: {', '.join(names[:3])}{more}.",

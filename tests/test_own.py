@@ -166,3 +166,24 @@ def test_init_writes_a_project_and_never_over_one(tmp_path: Path) -> None:
     again = CliRunner().invoke(app, ["init", str(tmp_path / "mine")])
     assert again.exit_code != 0
     assert (tmp_path / "mine/00_parameters.sql").read_text(encoding="utf-8") == "-- mine\n"
+
+
+def test_a_build_where_the_project_is_not_leaves_its_models_standing(
+    sky: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "models" / "bright_sample.sql").write_text(MODEL)
+    with (tmp_path / "00_parameters.sql").open("a") as out:
+        out.write("SET VARIABLE bright_j_mag = 11.0;  -- [mag] a limit of one's own\n")
+    assert build(sky).exit_code == 0
+    before = table_rows(sky, "FROM bright_sample ORDER BY ALL")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    for words in (["--explain"], [], ["--force"]):
+        told = build(sky, *words)
+        assert told.exit_code == 0, told.output
+        assert "left as it is: bright_sample" in told.stdout
+    assert table_rows(sky, "FROM bright_sample ORDER BY ALL") == before != []
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "models" / "bright_sample.sql").unlink()
+    assert "dropped bright_sample" in build(sky).stdout

@@ -203,6 +203,7 @@ def _explain(plan: Plan, release: str, as_json: bool) -> None:
         typer.echo(f"{name:<28} {reason}")
     for name in plan.dropped:
         typer.echo(f"{name:<28} would be dropped: no file makes it any more")
+    _print_kept(plan.kept)
     if plan.empty:
         typer.echo(f"Nothing is stale: all {len(plan.steps)} models of {release} are fresh.")
     else:
@@ -215,6 +216,7 @@ def _report(summary: BuildSummary, as_json: bool) -> None:
 
         print_json(asdict(summary))
         return
+    _print_kept(summary.kept)
     if summary.nothing:
         typer.echo(f"Nothing is stale: all {len(summary.fresh)} models of {summary.release} are fresh.")
         return
@@ -227,6 +229,13 @@ def _report(summary: BuildSummary, as_json: bool) -> None:
         f"{len(summary.models)} model{'' if len(summary.models) == 1 else 's'} of {summary.release} built in {summary.seconds:.1f} s, "
         f"{len(summary.fresh)} were fresh; {len(summary.audits)} audits run, {len(warned)} with warnings."
     )
+
+
+def _print_kept(names: tuple[str, ...]) -> None:
+    if names:
+        typer.echo(
+            f"left as it is: {', '.join(names)}, of a project whose skysy.toml is not here; build there to renew it"
+        )
 
 
 def _rows(audit: AuditResult) -> str:

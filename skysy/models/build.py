@@ -102,12 +102,12 @@ def build(
         touched.forget()
     fresh = tuple(step.model.name for step in plan.steps if not step.stale)
     seconds = time.perf_counter() - started
-    return BuildSummary(project.release, tuple(built), fresh, plan.dropped, audits, seconds)
+    return BuildSummary(project.release, tuple(built), fresh, plan.dropped, audits, seconds, plan.kept)
 
 
 def _nothing(project: Project, plan: Plan) -> BuildSummary:
     fresh = tuple(step.model.name for step in plan.steps)
-    return BuildSummary(project.release, (), fresh, (), (), 0.0)
+    return BuildSummary(project.release, (), fresh, (), (), 0.0, plan.kept)
 
 
 def _build_model(warehouse: Warehouse, step: Step, engine: Engine | None, made: Made | None) -> BuiltModel:
@@ -191,13 +191,14 @@ def _comment(warehouse: Warehouse, model: Model) -> None:
 def _record(warehouse: Warehouse, project: Project, step: Step, built: BuiltModel, run_id: int) -> None:
     """Replace the model's row in meta.model."""
     versions = {"skysy": __version__, "duckdb": duckdb.__version__}
+    inputs = step.state.inputs | {"anew": built.anew, "own": built.name in (project.own or ())}
     if built.engine:
         versions["engine"] = step.state.engine
     warehouse.run("DELETE FROM meta.model WHERE model = ?", [built.name])
     warehouse.run(
         "INSERT INTO meta.model VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [
-            built.name, project.release, built.kind, step.state.sql, json.dumps(step.state.inputs | {"anew": built.anew}),
+            built.name, project.release, built.kind, step.state.sql, json.dumps(inputs),
             json.dumps(dict(step.state.parameters)), step.state.fingerprint, built.rows, built.content_hash,
             built.seconds, json.dumps(versions), run_id, ledger.now(),
         ],

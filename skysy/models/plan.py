@@ -94,11 +94,15 @@ class AuditStep:
 
 @dataclass(frozen=True)
 class Plan:
-    """Every model in order, every audit, and the models of the last build that no file makes any more."""
+    """Every model in order, every audit, and the models of the last build that no file makes any more.
+
+    `kept` are models of a user's own project that is not here: they are left standing as they are.
+    """
 
     steps: tuple[Step, ...]
     audits: tuple[AuditStep, ...]
     dropped: tuple[str, ...]
+    kept: tuple[str, ...] = ()
 
     @property
     def stale(self) -> tuple[Step, ...]:
@@ -180,8 +184,9 @@ def plan_build(
         )
         due = force or ran.get(audit.name, ("",))[0] != fingerprint
         audits.append(AuditStep(audit, fingerprint, due, ran.get(audit.name) == (last_time, 0)))
-    names = {model.name for model in project.models}
-    return Plan(tuple(steps), tuple(audits), tuple(sorted(set(built) - names)))
+    gone = sorted(set(built) - {model.name for model in project.models})
+    kept = tuple(name for name in gone if project.own is None and built[name].inputs.get("own"))
+    return Plan(tuple(steps), tuple(audits), tuple(name for name in gone if name not in kept), kept)
 
 
 def relations(warehouse: Warehouse) -> dict[str, str]:

@@ -20,12 +20,16 @@ STAGING = "10_staging"
 
 @dataclass(frozen=True)
 class Project:
-    """Models (inputs before what reads them), audits and parameters of a release."""
+    """Models (inputs before what reads them), audits and parameters of a release.
+
+    `own` names the models of the user's own project; None where there is no such project.
+    """
 
     release: str
     models: tuple[Model, ...]
     audits: tuple[Audit, ...]
     parameters: Mapping[str, Parameter]
+    own: frozenset[str] | None = None
 
     @property
     def archive_tables(self) -> tuple[str, ...]:
@@ -60,7 +64,8 @@ def load_project(
     """
     root = sql_directory or Path(str(files("skysy.sql")))
     own = own or Own()
-    paths = [*_model_files(root, release), *(sorted(own.models.glob("*.sql")) if own.models else ())]
+    own_paths = sorted(own.models.glob("*.sql")) if own.models else []
+    paths = [*_model_files(root, release), *own_paths]
     models = _with_inputs(paths, only) if only else [read_model(path) for path in paths]
     directories = [] if only else [root / "audits", root / "audits" / release]
     if own.models and not only:
@@ -73,7 +78,8 @@ def load_project(
         items: list[Model | Audit] = [*ordered, *audits]
         for item in items:
             check_scope(item)
-    return Project(release, tuple(ordered), tuple(audits), parameters)
+    own_names = frozenset(path.stem for path in own_paths) if own.models else None
+    return Project(release, tuple(ordered), tuple(audits), parameters, own_names)
 
 
 def sql_of(release: str, name: str) -> str:

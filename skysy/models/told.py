@@ -56,6 +56,8 @@ class BuildSummary:
     dropped: tuple[str, ...]
     audits: tuple[AuditResult, ...]
     seconds: float
+    kept: tuple[str, ...] = ()
+    """Models of a user's own project that is not here; they stand as they were."""
 
     @property
     def nothing(self) -> bool:
