@@ -55,10 +55,9 @@ _README = """\
 
 Release {release}, built {built_at} UTC by skysy {skysy} with DuckDB {duckdb}.
 
-    pip install skysy=={skysy}
     skysy verify {file}
 
-checks every file against SHA256SUMS, every archive row against the ledger, then builds all results anew from the archive rows by
+(skysy {skysy}, requirements.txt has the versions of its libraries) checks every file against SHA256SUMS, every archive row against the ledger, then builds all results anew from the archive rows by
 the SQL and parameters in here, and compares them. It asks nobody and needs no network. Without skysy:
 
     sha256sum -c SHA256SUMS
