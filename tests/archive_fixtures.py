@@ -18,7 +18,7 @@ from skysy.analysis.simulate.write import simulate
 
 from skysy.config import Settings
 
-OBJECTS = 3_000
+OBJECTS = 2_000
 SEED = 11
 DR2, DR4 = "skymapper_dr2", "skymapper_dr4"
 
@@ -42,7 +42,7 @@ class RealArchive:
 
 @pytest.fixture(scope="session")
 def real_archive() -> Iterator[RealArchive]:
-    """A GAVO DaCHS server with a sky of 3,000 objects, as DR2 and as DR4 tell it, on free ports of the loopback.
+    """A GAVO DaCHS server with a sky of 2,000 objects, as DR2 and as DR4 tell it, on free ports of the loopback.
 
     It is stopped at the session's end.
     """

@@ -1,0 +1,108 @@
+"""Shells that hold the snapshot open lose nothing while the warehouse is loaded, built and published under them."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+from skysy.analysis.simulate.write import simulate
+from typer.testing import CliRunner
+
+from skysy.cli import query
+from skysy.cli.commands import app
+
+OBJECTS, BATCH, SEED = 1_000, 500, 7
+# All columns of all rows of a loaded table, an intermediate one and results: blocks from everywhere in the file are read.
+FIGURES = " UNION ALL ".join(
+    f"SELECT '{table}' AS t, count(*) AS n, CAST(sum(hash(x)) % 1000000007 AS BIGINT) AS h FROM {table} AS x"
+    for table in ("dr2.photometry", "int_selection__cuts", "measurements", "candidates")
+)
+ASK = f"SELECT string_agg(concat_ws(' ', t, n, h), ' | ' ORDER BY t) FROM ({FIGURES});\n"
+PYTHON = (
+    "import sys, duckdb\ncon = duckdb.connect(sys.argv[1], read_only=True)\n"
+    "for line in sys.stdin:\n    print(con.execute(line).fetchone()[0], flush=True)\n"
+)
+
+
+class Reader:
+    """Another process that holds a database open and answers a line of SQL with a line, asked again and again by a thread."""
+
+    def __init__(self, words: list[str]) -> None:
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        self.child = subprocess.Popen(words, text=True, **pipes)
+        self.answers = [self._ask()]
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._go_on, daemon=True)
+        self._thread.start()
+
+    def _ask(self) -> str:
+        assert self.child.stdin is not None
+        assert self.child.stdout is not None
+        self.child.stdin.write(ASK)
+        self.child.stdin.flush()
+        return self.child.stdout.readline()
+
+    def _go_on(self) -> None:
+        while not self._ended.is_set() and self.answers[-1]:
+            self.answers.append(self._ask())
+
+    def close(self) -> tuple[str, int]:
+        """What it said of errors, and its exit code."""
+        self._ended.set()
+        self._thread.join()
+        wrong = self.child.communicate()[1]
+        return wrong, self.child.returncode
+
+
+@contextmanager
+def reader(words: list[str]) -> Iterator[Reader]:
+    made = Reader(words)
+    try:
+        yield made
+    finally:
+        made.child.kill()
+
+
+def test_shells_read_on_through_a_load_a_build_and_a_publish_and_see_the_new_when_they_open_again(
+    tmp_path: Path,
+) -> None:
+    program = query.find_shell()
+    if program is None:
+        pytest.skip("no duckdb shell: pip install 'skysy[shell]'")
+    files, more, warehouse = tmp_path / "files", tmp_path / "more", tmp_path / "warehouse"
+    simulate(files, objects=OBJECTS, seed=SEED, batch=BATCH)
+    more.mkdir()
+    second = sorted(files.glob("*.part001.*"))
+    assert len(second) > 4
+    for path in second:
+        shutil.move(path, more)
+
+    def run(*words: str) -> None:
+        done = CliRunner().invoke(app, [*words, "--warehouse", str(warehouse)])
+        assert done.exit_code == 0, (done.output, done.exception)
+
+    def renew(directory: Path) -> None:
+        run("load", "--quiet", "--release", "skymapper_dr2", "--from", str(directory))
+        run("build", "--quiet")
+        run("publish")
+
+    renew(files)
+    snapshot = str(warehouse / "published" / "skysy.duckdb")
+    shells = [[sys.executable, "-c", PYTHON, snapshot], [program, "-readonly", "-csv", "-noheader", snapshot]]
+    with ExitStack() as stack:
+        readers = [stack.enter_context(reader(words)) for words in shells]
+        renew(more)
+        told = [(one.close(), one.answers) for one in readers]
+        again = [stack.enter_context(reader(words)) for words in shells]
+        new = [(one.close(), one.answers) for one in again]
+    for (ended, answers), (ended_too, fresh) in zip(told, new, strict=True):
+        assert ended == ended_too == ("", 0)
+        assert len(answers) > 3
+        assert len(set(answers)) == len(set(fresh)) == 1
+        assert fresh[0] != answers[0] != ""
