@@ -84,7 +84,9 @@ class User:
 
     def configure(self, **skymapper: Any) -> None:
         """Every route asks the peer: the profile of SkyMapper with these settings, those of ARI and GAVO with the same uploads."""
-        lines = [f"{name} = {json.dumps(value)}" for name, value in {"pause_s": 0.0, "poll_s": 0.3, **skymapper}.items()]
+        lines = [
+            f"{name} = {json.dumps(value)}" for name, value in {"pause_s": 0.0, "poll_s": 0.3, **skymapper}.items()
+        ]
         uploads = f"uploads = {json.dumps(bool(skymapper.get('uploads', False)))}"
         self.write(
             "\n".join(
@@ -230,8 +232,7 @@ def test_the_doctor_finds_a_real_server_well(user: User) -> None:
 
 
 @pytest.mark.archive
-@pytest.mark.parametrize("form", [BINARY2, TABLEDATA])
-@pytest.mark.parametrize("uploads", [True, False])
+@pytest.mark.parametrize(("uploads", "form"), [(True, TABLEDATA), (False, BINARY2)])
 def test_a_real_server_gives_the_same_results_as_the_files(
     user: User, real_archive: RealArchive, from_files: dict[str, str], uploads: bool, form: str
 ) -> None:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -18,12 +18,21 @@ from skysy.cli import query
 from skysy.cli.commands import app
 
 OBJECTS, BATCH, SEED = 1_000, 500, 7
-# All columns of all rows of a loaded table, an intermediate one and results: blocks from everywhere in the file are read.
-FIGURES = " UNION ALL ".join(
-    f"SELECT '{table}' AS t, count(*) AS n, CAST(sum(hash(x)) % 1000000007 AS BIGINT) AS h FROM {table} AS x"
-    for table in ("dr2.photometry", "int_selection__cuts", "measurements", "candidates")
-)
-ASK = f"SELECT string_agg(concat_ws(' ', t, n, h), ' | ' ORDER BY t) FROM ({FIGURES});\n"
+PAUSE_S = 0.05
+
+
+def question(*tables: str) -> str:
+    """A query whose answer is one line: the number of rows of each table and a hash of all that is in them."""
+    figures = " UNION ALL ".join(
+        f"SELECT '{table}' AS t, count(*) AS n, CAST(sum(hash(x)) % 1000000007 AS BIGINT) AS h FROM {table} AS x"
+        for table in tables
+    )
+    return f"SELECT string_agg(concat_ws(' ', t, n, h), ' | ' ORDER BY t) FROM ({figures});\n"
+
+
+ASK = question("dr2.photometry", "int_selection__cuts", "candidates")
+LATE = question("dr2.master", "measurements", "sample")
+"""Asked only after all: what a shell has asked for once it may still hold in memory."""
 PYTHON = (
     "import sys, duckdb\ncon = duckdb.connect(sys.argv[1], read_only=True)\n"
     "for line in sys.stdin:\n    print(con.execute(line).fetchone()[0], flush=True)\n"
@@ -36,28 +45,31 @@ class Reader:
     def __init__(self, words: list[str]) -> None:
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         self.child = subprocess.Popen(words, text=True, **pipes)
-        self.answers = [self._ask()]
+        self.answers = [self._ask(ASK)]
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._go_on, daemon=True)
         self._thread.start()
 
-    def _ask(self) -> str:
+    def _ask(self, line: str) -> str:
         assert self.child.stdin is not None
         assert self.child.stdout is not None
-        self.child.stdin.write(ASK)
-        self.child.stdin.flush()
+        with suppress(BrokenPipeError):  # one that has ended over an error answers nothing
+            self.child.stdin.write(line)
+            self.child.stdin.flush()
         return self.child.stdout.readline()
 
     def _go_on(self) -> None:
-        while not self._ended.is_set() and self.answers[-1]:
-            self.answers.append(self._ask())
+        while self.answers[-1] and not self._ended.wait(PAUSE_S):
+            self.answers.append(self._ask(ASK))
 
-    def close(self) -> tuple[str, int]:
-        """What it said of errors, and its exit code."""
+    def close(self) -> tuple[str, str, int]:
+        """Its answer to LATE, what it said of errors, and its exit code."""
         self._ended.set()
         self._thread.join()
+        self.answers.append(self._ask(ASK))
+        late = self._ask(LATE)
         wrong = self.child.communicate()[1]
-        return wrong, self.child.returncode
+        return late, wrong, self.child.returncode
 
 
 @contextmanager
@@ -94,15 +106,21 @@ def test_shells_read_on_through_a_load_a_build_and_a_publish_and_see_the_new_whe
 
     renew(files)
     snapshot = str(warehouse / "published" / "skysy.duckdb")
-    shells = [[sys.executable, "-c", PYTHON, snapshot], [program, "-readonly", "-csv", "-noheader", snapshot]]
+    shells = [[sys.executable, "-c", PYTHON, snapshot], [program, "-readonly", "-bail", "-csv", "-noheader", snapshot]]
+    before = opened(shells)
     with ExitStack() as stack:
         readers = [stack.enter_context(reader(words)) for words in shells]
         renew(more)
-        told = [(one.close(), one.answers) for one in readers]
-        again = [stack.enter_context(reader(words)) for words in shells]
-        new = [(one.close(), one.answers) for one in again]
-    for (ended, answers), (ended_too, fresh) in zip(told, new, strict=True):
-        assert ended == ended_too == ("", 0)
-        assert len(answers) > 3
-        assert len(set(answers)) == len(set(fresh)) == 1
-        assert fresh[0] != answers[0] != ""
+        ended = [one.close() for one in readers]
+    assert ended == [(late, "", 0) for _, late in before]
+    for one, (first, _) in zip(readers, before, strict=True):
+        assert set(one.answers) == {first}
+        assert len(one.answers) > 4
+    for (old, old_late), (new, new_late) in zip(before, opened(shells), strict=True):
+        assert len({"", old, old_late, new, new_late}) == 5
+
+
+def opened(shells: list[list[str]]) -> list[tuple[str, str]]:
+    """The answers to ASK and LATE of shells that open the snapshot now."""
+    told = [subprocess.run(one, input=ASK + LATE, capture_output=True, text=True, check=True).stdout for one in shells]
+    return [tuple(one.splitlines(keepends=True)) for one in told]
