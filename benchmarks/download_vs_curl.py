@@ -33,7 +33,7 @@ def main() -> None:
     given = parser.parse_args()
     with bench.workplace() as place:
         simulate(place / "sky", objects=given.objects, seed=11)
-        peer = start(place / "peer", place / "sky")
+        peer = start(place / "peer", [place / "sky"])
         try:
             lines = [compare(place, peer.tap_url, name, form, given.rounds) for name, form in FORMS.items()]
         finally:

@@ -34,7 +34,7 @@ def main() -> None:
     given = parser.parse_args()
     with bench.workplace() as place:
         simulate(place / "sky", objects=given.objects, seed=11)
-        peer = start(place / "peer", place / "sky")
+        peer = start(place / "peer", [place / "sky"])
         try:
             compare(place, peer.tap_url, peer.cone_url("dr2.photometry"), given.rounds)
         finally:

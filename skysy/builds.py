@@ -23,7 +23,7 @@ NOT_AVAILABLE = "cuts_not_available"
 """The parameter that names the cuts which a release cannot make."""
 
 _NEEDED = {
-    "int_selection__matched": ("object_id",),
+    "int_selection__matched": ("object_id", "raj2000", "dej2000"),
     "int_selection__cuts": ("object_id",),
     "sample": ("object_id",),
     "measurements": ("object_id", "image_id", "filter", "mag_psf", "e_mag_psf", "night_mjd", "date", "sequence_id"),
@@ -32,7 +32,7 @@ _NEEDED = {
     "rapid_variability": ("object_id", "rapid_u_sigma"),
     "candidates": ("object_id", "criteria"),
 }
-"""The tables and columns that sql/diff/moves.sql reads."""
+"""The tables and columns that the SQL of sql/diff reads."""
 
 
 @dataclass(frozen=True)
@@ -182,6 +182,15 @@ class Builds:
         """Cuts that the release of A and that of B cannot make; a build of an earlier skysy makes them all."""
         lists = [self.house.value(f"SELECT {value or '[]'}") for value in self.parameter(NOT_AVAILABLE)]
         return frozenset(lists[0]), frozenset(lists[1])
+
+    @cached_property
+    def asked(self) -> tuple[bool, bool]:
+        """Whether the objects of A and of B were asked of an archive, which has made cuts on them, or came from files."""
+        found = [
+            self.house.value(f"SELECT count(*) > 0 FROM {side}.meta.chunk WHERE route = 'sample' AND state = 'loaded'")
+            for side in SIDES
+        ]
+        return bool(found[0]), bool(found[1])
 
     def unit(self, parameter: str) -> str:
         """The unit of a parameter, or ''."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from skysy.builds import Build, Builds, InputChange, ParameterChange, SqlChange, open_builds
 from skysy.config import Settings
+from skysy.identity import SameIds, count_same
 from skysy.moves import Move, find_moves
 
 TOLERANCE = 1e-9
@@ -47,6 +48,7 @@ class Difference:
     parameters: list[ParameterChange]
     sql: list[SqlChange]
     inputs: list[InputChange]
+    same_ids: SameIds
     moves: list[Move]
     columns: list[ColumnChange]
 
@@ -71,7 +73,9 @@ def compare(a: Settings, b: Settings) -> Difference:
     with open_builds(a, b) as builds:
         moves = find_moves(builds)
         columns = [change for table in COMPARED for change in _changed_columns(builds, table)]
-        return Difference(*builds.sides, builds.parameters, builds.sql, builds.inputs, moves, columns)
+        return Difference(
+            *builds.sides, builds.parameters, builds.sql, builds.inputs, count_same(builds), moves, columns
+        )
 
 
 def _changed_columns(builds: Builds, table: str) -> list[ColumnChange]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from skysy.builds import NOT_AVAILABLE, Behind, Builds
 from skysy.columns import from_comment
+from skysy.identity import Elsewhere, find_elsewhere
 from skysy.models.lineage import CutTerm, column_lineage, cut_terms
 from skysy.models.plan import sha256
 from skysy.models.project import Project, load_project, sql_of
@@ -26,7 +27,8 @@ class Move:
 
     `lost_at` is what the build without it lacks: catalogue, cut, sample, colour, variability or candidates; `model` the first
     table of the way in which it differs; `cause` is object, value, limit or rule, or several with "and" where no one of them
-    would have done. Values and limits are pairs (A, B) by name.
+    would have done. Values and limits are pairs (A, B) by name; of an object that has another object_id in the other build,
+    both ids.
     """
 
     object_id: int
@@ -48,7 +50,37 @@ def find_moves(builds: Builds) -> list[Move]:
     names = [column[0] for column in found.description or []]
     rows = [dict(zip(names, row, strict=True)) for row in found.fetchall()]
     cuts = _Cuts(builds, [row for row in rows if row["lost_at"] == "cut"])
-    return [cuts.move(row) if row["lost_at"] == "cut" else _move(builds, row) for row in rows]
+    elsewhere = find_elsewhere(builds) if any(row["lost_at"] == "catalogue" for row in rows) else {}
+    moves = []
+    for row in rows:
+        if row["lost_at"] == "cut":
+            moves.append(cuts.move(row))
+        elif row["lost_at"] == "catalogue":
+            moves.append(_absent(builds, row, elsewhere.get((row["change"], row["object_id"]))))
+        else:
+            moves.append(_move(builds, row))
+    return moves
+
+
+def _absent(builds: Builds, row: Mapping[str, Any], elsewhere: Elsewhere | None) -> Move:
+    """A move of an object that the build without it was not loaded with."""
+    entered = row["change"] == "entered"
+    without, other = ("A", "B") if entered else ("B", "A")
+    reason = f"not in the object catalogue of {without}"
+    if builds.asked[not entered]:
+        # What the archive cut away by itself was never seen here, so that nobody can tell which cut it was.
+        reason = f"not among the objects that {without} asked its archive for, by cuts"
+        if only := sorted(builds.not_available[entered] - builds.not_available[not entered]):
+            reason += f", {', '.join(only)} among them, not available in {other}"
+    values: dict[str, Pair] = {}
+    if elsewhere is not None:
+        ids = (elsewhere.object_id, row["object_id"])
+        values["object_id"] = ids if entered else ids[::-1]
+        reason += f"; {elsewhere.object_id} lies {elsewhere.sep_arcsec:.2f} arcsec from its place there"
+    return Move(
+        row["object_id"], row["change"], row["criteria"], "catalogue", None, row["model"], row["cause"], values, {},
+        builds.behind(row["model"]), reason,
+    )  # fmt: skip
 
 
 def _move(builds: Builds, row: Mapping[str, Any]) -> Move:
@@ -70,7 +102,6 @@ def _move(builds: Builds, row: Mapping[str, Any]) -> Move:
             values["nights"] = row[f"nights_{kind}_a"], row[f"nights_{kind}_b"]
     behind = () if cause == "limit" else builds.behind(model)
     reason = {
-        "catalogue": f"not in the object catalogue of {'A' if row['change'] == 'entered' else 'B'}",
         "sample": "passes every cut there, but is not in the sample",
         "candidates": "nothing that makes a candidate was lost, but it is none",
     }.get(lost_at, "")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,18 +20,19 @@ from skysy.config import Settings
 
 OBJECTS = 2_000
 SEED = 11
+DR2, DR4 = "skymapper_dr2", "skymapper_dr4"
 
 
 @dataclass(frozen=True)
 class RealArchive:
-    """A running peer, the simulated files that it was filled from, and a warehouse that they were loaded into.
+    """A running peer and, by release, the simulated files that it was filled from and a warehouse that they were loaded into.
 
-    Open the warehouse read-only: it is the truth that answers are held against; nothing in it is built.
+    Open the warehouses read-only: they are the truth that answers are held against; nothing in them is built.
     """
 
     peer: Peer
-    files: Path
-    settings: Settings
+    files: Mapping[str, Path]
+    settings: Mapping[str, Settings]
 
     @property
     def tap_url(self) -> str:
@@ -41,17 +42,22 @@ class RealArchive:
 
 @pytest.fixture(scope="session")
 def real_archive() -> Iterator[RealArchive]:
-    """A GAVO DaCHS server with a sky of 2,000 objects on free ports of the loopback, stopped at the session's end."""
+    """A GAVO DaCHS server with a sky of 2,000 objects, as DR2 and as DR4 tell it, on free ports of the loopback.
+
+    It is stopped at the session's end.
+    """
     if lack := system.missing():
         pytest.skip(f"{lack}; `make test-archive` installs it, as root")
     # Not pytest's own directory: as root the servers run under another user, who may not enter that.
     directory = Path(tempfile.mkdtemp(prefix="skysy-peer-"))
     try:
         directory.chmod(0o755)
-        simulate(directory / "sky", objects=OBJECTS, seed=SEED)
-        peer = start(directory / "peer", directory / "sky")
+        skies = {release: directory / release for release in (DR2, DR4)}
+        for release, sky in skies.items():
+            simulate(sky, objects=OBJECTS, seed=SEED, release=release)
+        peer = start(directory / "peer", list(skies.values()))
         try:
-            yield RealArchive(peer, directory / "sky", Settings(peer.warehouse, "1GB", 2))
+            yield RealArchive(peer, skies, {release: Settings(peer.warehouse(release), "1GB", 2) for release in skies})
         finally:
             peer.stop()
     finally:

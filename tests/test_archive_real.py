@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from archive_client import BINARY2, RELEASE, raw_hashes, results
-from conftest import table_rows
+from archive_client import BINARY2, raw_hashes, results
+from conftest import DR2, table_rows
 from typer.testing import CliRunner, Result
 
 from skysy import ledger
@@ -76,20 +76,23 @@ class User:
 
     directory: Path
     url: str
+    release: str = DR2
 
     @property
     def settings(self) -> Settings:
         return Settings(self.directory / "warehouse", "1GB", 2)
 
     def configure(self, **skymapper: Any) -> None:
-        """Every route asks the peer: the profile of SkyMapper with these settings, that of ARI with the same uploads."""
-        lines = [f"{name} = {json.dumps(value)}" for name, value in {"pause_s": 0.0, **skymapper}.items()]
+        """Every route asks the peer: the profile of SkyMapper with these settings, those of ARI and GAVO with the same uploads."""
+        lines = [
+            f"{name} = {json.dumps(value)}" for name, value in {"pause_s": 0.0, "poll_s": 0.3, **skymapper}.items()
+        ]
         uploads = f"uploads = {json.dumps(bool(skymapper.get('uploads', False)))}"
         self.write(
             "\n".join(
                 [
                     "[services.skymapper]", f'url = "{self.url}"', *lines, "[services.ari]", f'url = "{self.url}"', uploads,
-                    "[routes.skymapper_dr2]", 'simbad = "skymapper"',
+                    "[services.gavo]", f'url = "{self.url}"', uploads, f"[routes.{self.release}]", 'simbad = "skymapper"',
                 ]
             )
         )  # fmt: skip
@@ -102,7 +105,7 @@ class User:
         """The words of a command on this warehouse and this configuration."""
         place = [] if command == "doctor" else ["--warehouse", str(self.settings.warehouse)]
         own = [] if "--offline" in words or "--from" in words else ["--config", str(self.directory / "skysy.toml")]
-        return [command, *RELEASE, *words, *place, *own]
+        return [command, "--release", self.release, *words, *place, *own]
 
     def run(self, command: str, *words: str) -> Result:
         """One command, in this process; it must succeed."""
@@ -119,7 +122,7 @@ class User:
         """The results of a build, with the known stars of the sky's files."""
         known = self.directory / "known"
         known.mkdir(exist_ok=True)
-        shutil.copy(archive.files / KNOWN, known)
+        shutil.copy(archive.files[self.release] / KNOWN, known)
         self.run("load", "--from", str(known))
         return built(self.settings)
 
@@ -139,12 +142,16 @@ def built(settings: Settings) -> dict[str, str]:
     return results(settings)
 
 
+def copy_of(archive: RealArchive, release: str, directory: Path) -> Settings:
+    """A warehouse of one's own that the files of a release were loaded into."""
+    shutil.copytree(archive.settings[release].warehouse, directory / "warehouse")
+    return Settings(directory / "warehouse", "1GB", 2)
+
+
 @pytest.fixture(scope="module")
 def from_files(real_archive: RealArchive, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """What the same sky's files give."""
-    warehouse = tmp_path_factory.mktemp("from-files") / "warehouse"
-    shutil.copytree(real_archive.settings.warehouse, warehouse)
-    return built(Settings(warehouse, "1GB", 2))
+    return built(copy_of(real_archive, DR2, tmp_path_factory.mktemp("from-files")))
 
 
 @pytest.fixture
@@ -181,13 +188,13 @@ def finish(user: User) -> None:
     assert child.returncode == 0, told
 
 
-def is_once(user: User) -> None:
+def is_once(user: User, tables: Sequence[str] = RAW) -> None:
     """Each part is in once, with the rows that its ledger row says; each id was asked for once by each route."""
     chunks = user.rows("SELECT * FROM meta.chunk WHERE state = 'loaded'")
     parts = [(one["table_name"], one["part"]) for one in chunks]
     assert len(set(parts)) == len(parts)
     assert user.rows("SELECT state FROM meta.chunk WHERE state NOT IN ('loaded', 'split')") == []
-    for table in RAW:
+    for table in tables:
         counted = user.rows(f"SELECT {ledger.CHUNK_COLUMN} AS id, count(*) AS n FROM {table} GROUP BY ALL")
         mine = [one for one in chunks if one["table_name"] == table]
         told = {
@@ -225,8 +232,7 @@ def test_the_doctor_finds_a_real_server_well(user: User) -> None:
 
 
 @pytest.mark.archive
-@pytest.mark.parametrize("form", [BINARY2, TABLEDATA])
-@pytest.mark.parametrize("uploads", [True, False])
+@pytest.mark.parametrize(("uploads", "form"), [(True, TABLEDATA), (False, BINARY2)])
 def test_a_real_server_gives_the_same_results_as_the_files(
     user: User, real_archive: RealArchive, from_files: dict[str, str], uploads: bool, form: str
 ) -> None:

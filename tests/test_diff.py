@@ -21,6 +21,7 @@ from skysy.cli.commands import app
 from skysy.config import Settings
 from skysy.diff import Difference, compare
 from skysy.errors import ModelError, SkysyError, UsageError, WarehouseDamaged, WarehouseMissing
+from skysy.identity import SameIds
 from skysy.models.build import run_build
 from skysy.models.project import Project, load_project
 from skysy.moves import Move
@@ -173,6 +174,53 @@ def test_each_object_is_told_with_the_first_thing_that_did_it(field: Settings, o
         ("dr2.photometry", 280, 277),
     ]
     assert found.sql == []
+
+
+def test_an_object_of_another_id_is_told_with_the_one_at_its_place(field: Settings, other: Other) -> None:
+    changed = other(
+        changes=[
+            "UPDATE dr2.master SET object_id = 900 WHERE object_id = 12000",
+            "UPDATE dr2.photometry SET object_id = 900 WHERE object_id = 12000",
+            # Another id and 3 arcsec north of its place: nothing says that it is one object.
+            "UPDATE dr2.master SET object_id = 901, dej2000 = dej2000 + 3.0 / 3600 WHERE object_id = 13000",
+            "UPDATE dr2.photometry SET object_id = 901 WHERE object_id = 13000",
+            "UPDATE dr2.master SET raj2000 = raj2000 + 0.01 WHERE object_id = 1000",
+        ],
+        tables=["dr2.master", "dr2.photometry"],
+    )
+    found = compare(field, changed)
+    moves = by_object(found)
+    assert {(one.object_id, one.change, one.lost_at, one.cause) for one in found.moves} == {
+        (900, "entered", "catalogue", "object"),
+        (901, "entered", "catalogue", "object"),
+        (12_000, "left", "catalogue", "object"),
+        (13_000, "left", "catalogue", "object"),
+    }
+    assert moves[900].values == moves[12_000].values == {"object_id": (12_000, 900)}
+    assert moves[901].values == moves[13_000].values == {}
+    assert moves[900].reason == "not in the object catalogue of A; 12000 lies 0.00 arcsec from its place there"
+    assert moves[13_000].reason == "not in the object catalogue of B"
+    assert found.same_ids == SameIds(12, 1)
+    told = run(field.warehouse, changed.warehouse).stdout
+    assert "1 by catalogue: another object_id at its place" in told
+    assert "caution: 1 of 12 object_ids of both lie more than 5 arcsec apart" in told
+
+
+def test_an_object_that_the_archive_was_not_asked_for_is_not_said_to_be_missing_there(
+    field: Settings, other: Other
+) -> None:
+    changed = other(
+        changes=[
+            "DELETE FROM dr2.master WHERE object_id = 15000",
+            "UPDATE meta.chunk SET route = 'sample' WHERE table_name = 'dr2.master'",
+        ],
+        tables=["dr2.master"],
+    )
+    [left] = compare(field, changed).left
+    assert (left.object_id, left.lost_at) == (15_000, "catalogue")
+    assert left.reason == "not among the objects that B asked its archive for, by cuts"
+    [entered] = compare(changed, field).entered
+    assert entered.reason == "not among the objects that A asked its archive for, by cuts"
 
 
 def test_what_the_build_computes_otherwise_is_followed_to_its_parameter(field: Settings, other: Other) -> None:

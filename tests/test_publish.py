@@ -21,7 +21,6 @@ import pytest
 from test_full_disk import no_file_beyond
 from typer.testing import CliRunner
 
-from skysy.cli import query
 from skysy.cli.commands import app
 from skysy.config import Settings, settings
 from skysy.errors import NotFound, WarehouseFull, WarehouseLocked, WarehouseMissing
@@ -92,32 +91,6 @@ def test_a_snapshot_is_the_warehouse_and_stays_while_that_goes_on(place: Setting
     publish(place)
     assert has_added(place.published)
     assert names(place.published.warehouse) == ["skysy.duckdb"]
-
-
-def test_shells_keep_the_snapshot_that_they_opened_while_the_warehouse_is_written_and_published(
-    place: Settings,
-) -> None:
-    program = query.find_shell()
-    if program is None:
-        pytest.skip("no duckdb shell: pip install 'skysy[shell]'")
-    publish(place)
-    words = [program, "-readonly", "-csv", "-noheader", str(place.published.database)]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    shells = [subprocess.Popen(words, text=True, **pipes) for _ in range(3)]
-    count = "SELECT count(*) FROM duckdb_tables() WHERE table_name = 'added';\n"
-    for one in shells:
-        assert one.stdin is not None
-        assert one.stdout is not None
-        one.stdin.write(count)
-        one.stdin.flush()
-        assert one.stdout.readline() == "0\n"
-    add(place)
-    publish(place)
-    for one in shells:
-        told, wrong = one.communicate(count + "SELECT sum(n) > 0 FROM means;\n")
-        assert (told, wrong) == ("0\ntrue\n", "")
-    new = subprocess.run(words, input=count, capture_output=True, text=True, check=True)
-    assert new.stdout == "1\n"
 
 
 def test_what_a_killed_writer_had_committed_is_in_the_snapshot(place: Settings) -> None:

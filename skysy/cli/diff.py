@@ -51,12 +51,19 @@ def diff(
 
 
 def _tell(found: Difference, top: int) -> None:
+    from skysy.identity import DISPLACED_ARCSEC
+
     for name, side in (("A", found.a), ("B", found.b)):
         say(f"{name}  {side.directory}", bold=True, nl=False)
         typer.echo(
             f"  {side.release}, built {side.built_at} UTC: {side.candidates:,} candidates, sample of {side.sample:,}"
         )
     _tell_making(found)
+    if found.same_ids.displaced:
+        typer.echo(
+            f"caution: {found.same_ids.displaced:,} of {found.same_ids.objects:,} object_ids of both lie more than "
+            f"{DISPLACED_ARCSEC:g} arcsec apart in A and B; fast stars do, but where they are many, an id is not one object"
+        )
     for title, moves in (("entered", found.entered), ("left", found.left)):
         say(f"{len(moves):,} {title}", bold=True)
         for words, n in Counter(_cause(move) for move in moves).most_common():
@@ -103,6 +110,8 @@ def _cause(move: Move) -> str:
         "value": "value" if move.cut else f"value, first in {move.model}",
         "rule": f"rule of {move.model}",
     }
+    if "object_id" in move.values:
+        told += ": another object_id at its place"
     if move.cause != "object":
         told += ": " + " and ".join(causes[word] for word in move.cause.split(" and "))
     behind = ", ".join(_behind(one) for one in move.behind)

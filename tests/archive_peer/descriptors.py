@@ -1,36 +1,54 @@
-"""DaCHS resource descriptors (RD files) written from a contract of sql/contract, so that the two never differ."""
+"""DaCHS resource descriptors (RD files) written from the contracts of sql/contract, so that the two never differ."""
 
 from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ET
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from skysy.columns import Column
-from skysy.contract import Contract, TableContract
+from skysy.contract import TableContract, load_contract
 
-TABLES = (
-    "dr2.master",
-    "dr2.photometry",
-    "dr2.images",
-    "ext.twomass_psc",
-    "ext.allwise",
-    "ext.gaia_dr2",
-    "gaiadr2_complements.geometric_distance",
-)
-"""What the peer serves; the user's own list known.objects is no archive's."""
+TABLES: dict[str, tuple[str, ...]] = {
+    "skymapper_dr2": (
+        "dr2.master",
+        "dr2.photometry",
+        "dr2.images",
+        "ext.twomass_psc",
+        "ext.allwise",
+        "ext.gaia_dr2",
+        "gaiadr2_complements.geometric_distance",
+    ),
+    "skymapper_dr4": (
+        "dr4.master",
+        "dr4.photometry",
+        "dr4.images",
+        "ext.twomass_psc",
+        "ext.allwise",
+        "ext.gaia_dr3",
+        "gedr3dist.main",
+    ),
+}
+"""What the peer serves of each release; the user's own list known.objects is no archive's."""
 
-CONE_TABLES = ("dr2.photometry", "dr2.master")
+CONE_TABLES = ("dr2.photometry", "dr2.master", "dr4.photometry", "dr4.master")
 """What can be asked by cone search."""
 
+_MASTER = (("object_id",), ("raj2000",), ("dej2000",))
+_PHOTOMETRY = (("object_id",), ("image_id", "ccd", "object_id"))
 _INDEXES: dict[str, tuple[tuple[str, ...], ...]] = {
-    "dr2.master": (("object_id",), ("raj2000",), ("dej2000",)),
-    "dr2.photometry": (("object_id",), ("image_id", "ccd", "object_id")),
+    "dr2.master": _MASTER,
+    "dr2.photometry": _PHOTOMETRY,
     "dr2.images": (("image_id",),),
+    "dr4.master": _MASTER,
+    "dr4.photometry": _PHOTOMETRY,
+    "dr4.images": (("image_id",),),
     "ext.twomass_psc": (("pts_key",),),
     "ext.allwise": (("cntr",),),
     "ext.gaia_dr2": (("source_id",),),
+    "ext.gaia_dr3": (("source_id",),),
     "gaiadr2_complements.geometric_distance": (("source_id",),),
+    "gedr3dist.main": (("source_id",),),
 }
 _TYPES = {
     "SMALLINT": "smallint",
@@ -49,45 +67,51 @@ _RESERVED = {"date"}
 _FIRST = ("meta.id;meta.main", "pos.eq.ra;meta.main", "pos.eq.dec;meta.main")
 
 
-def schemas() -> list[str]:
-    """The archive's schemas, each of which is one descriptor."""
-    return list(dict.fromkeys(name.split(".")[0] for name in TABLES))
+def served(releases: Iterable[str]) -> dict[str, TableContract]:
+    """The tables of these releases by name; one that several have, as 2MASS, is described by the first of them."""
+    tables: dict[str, TableContract] = {}
+    for release in releases:
+        contract = load_contract(release)
+        for name in TABLES[release]:
+            tables.setdefault(name, contract.table(name))
+    return tables
 
 
-def descriptor(contract: Contract, schema: str) -> str:
+def schemas(tables: Iterable[str]) -> list[str]:
+    """The schemas of tables, each of which is one descriptor."""
+    return list(dict.fromkeys(name.split(".")[0] for name in tables))
+
+
+def descriptor(tables: Mapping[str, TableContract], schema: str) -> str:
     """The RD file of a schema: its tables, empty ones made by `dachs imp`, and cone searches over those that have them."""
     root = ET.Element("resource", schema=schema, resdir=schema)
-    _meta(root, "title", f"{contract.title}: {schema}")
+    _meta(root, "title", f"{schema} of a simulated sky")
     _meta(root, "creationDate", "2026-01-01T00:00:00Z")
     _meta(root, "description", "A simulated sky in the archive's tables; not one value was observed.")
     _meta(root, "subject", "surveys")
     _meta(root, "creator", "skysy simulate")
-    tables = [contract.table(name) for name in TABLES if name.startswith(f"{schema}.")]
-    for table in tables:
+    mine = [table for name, table in tables.items() if name.startswith(f"{schema}.")]
+    for table in mine:
         _table(root, table)
     data = ET.SubElement(root, "data", id="create")
-    for table in tables:
+    for table in mine:
         ET.SubElement(data, "make", table=table.table)
-    for table in tables:
+    for table in mine:
         if table.name in CONE_TABLES:
             _cone(root, table)
     ET.indent(root)
     return ET.tostring(root, encoding="unicode") + "\n"
 
 
-def exact_types(contract: Contract) -> list[str]:
-    """Statements that make columns exact decimals in the database where the contract has them.
+def exact_types(table: TableContract) -> list[str]:
+    """The statement, if one is needed, that makes columns exact decimals in the database where the contract has them.
 
     DaCHS knows no such type and sends double precision, from which the decimal comes back digit for digit; but a sum or a
     cut made in the archive is then exact, as it is in the warehouse.
     """
-    statements = []
-    for name in TABLES:
-        exact = [column for column in contract.table(name).columns if _DECIMAL.fullmatch(column.type)]
-        changes = [f'ALTER COLUMN "{column.name}" TYPE {column.type.replace("DECIMAL", "numeric")}' for column in exact]
-        if changes:
-            statements.append(f"ALTER TABLE {name} {', '.join(changes)}")
-    return statements
+    exact = [column for column in table.columns if _DECIMAL.fullmatch(column.type)]
+    changes = [f'ALTER COLUMN "{column.name}" TYPE {column.type.replace("DECIMAL", "numeric")}' for column in exact]
+    return [f"ALTER TABLE {table.name} {', '.join(changes)}"] if changes else []
 
 
 def quoted(columns: Iterable[Column]) -> str:

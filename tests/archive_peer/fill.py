@@ -1,56 +1,79 @@
-"""The peer's rows: a simulated sky, loaded by skysy's own file loader and copied on, value by value."""
+"""The peer's rows: simulated skies, loaded by skysy's own file loader and copied on, value by value."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from skysy.loaders.load import load_directory
 
 from archive_peer.descriptors import TABLES, exact_types, quoted
 from archive_peer.system import PeerError, Runner, postgres_program
+from skysy import ledger
+from skysy.columns import Column
 from skysy.config import Settings
-from skysy.contract import load_contract
+from skysy.contract import TableContract
 from skysy.errors import SkysyError
-from skysy.store import create, open_warehouse
-
-RELEASE = "skymapper_dr2"
+from skysy.store import Warehouse, create, open_warehouse
 
 
-def load_sky(sky: Path, directory: Path) -> tuple[Settings, dict[str, Path]]:
-    """(the warehouse that the sky's files were loaded into, a CSV file per table of the archive); in `directory`.
+def warehouse_of(directory: Path, release: str) -> Path:
+    """The warehouse of a peer's directory into which the sky of a release is loaded."""
+    return directory / "warehouses" / release
 
-    Raises PeerError where `sky` holds no files of the release or one is refused.
+
+def release_of(sky: Path) -> str:
+    """The release of a sky, told by its table of objects. Raises PeerError where there is none."""
+    for release, tables in TABLES.items():
+        if any(sky.glob(f"{tables[0]}.*")):
+            return release
+    raise PeerError(f"{sky} holds no sky of {' or '.join(TABLES)}: make it with `skysy simulate`.")
+
+
+def load_skies(skies: Mapping[str, Path], tables: Mapping[str, TableContract], directory: Path) -> dict[str, Path]:
+    """A CSV file per table of the archive, from skies by release that are loaded into warehouses in `directory`.
+
+    Raises PeerError where a sky lacks a table or is refused, or two skies tell a table that they share differently.
     """
-    settings = Settings(directory / "warehouse", "1GB", 2)
-    csv = directory / "csv"
-    csv.mkdir()
-    contract = load_contract(RELEASE)
-    files = {}
-    try:
-        create(settings)
-        with open_warehouse(settings, write=True) as warehouse:
-            loaded = load_directory(warehouse, RELEASE, sky)
-            if absent := set(TABLES) - {file.table for file in loaded.files}:
-                raise PeerError(f"{sky} holds no files of {', '.join(sorted(absent))}: make it with `skysy simulate`.")
-            for name in TABLES:
-                files[name] = csv / f"{name}.csv"
-                columns = quoted(contract.table(name).columns)
-                # NULL is nothing, an empty text is "": PostgreSQL tells them apart in the same way.
-                warehouse.run(
-                    f"COPY (SELECT {columns} FROM {name}) TO '{files[name]}' (FORMAT csv, HEADER, NULLSTR '')"
-                )
-    except SkysyError as error:
-        raise PeerError(f"The sky in {sky} cannot be loaded: {error.message} {error.remedy}") from error
-    return settings, files
+    (directory / "csv").mkdir()
+    files: dict[str, Path] = {}
+    contents: dict[str, str] = {}
+    for release, sky in skies.items():
+        settings = Settings(warehouse_of(directory, release), "1GB", 2)
+        settings.warehouse.parent.mkdir(exist_ok=True)
+        try:
+            create(settings)
+            with open_warehouse(settings, write=True) as warehouse:
+                loaded = load_directory(warehouse, release, sky)
+                if absent := set(TABLES[release]) - {file.table for file in loaded.files}:
+                    raise PeerError(
+                        f"{sky} holds no files of {', '.join(sorted(absent))}: make it with `skysy simulate`."
+                    )
+                for name in TABLES[release]:
+                    columns = tables[name].columns
+                    content = ledger.content_hash(warehouse.con, name, [column.name for column in columns])
+                    if contents.setdefault(name, content) != content:
+                        raise PeerError(f"{name} of {sky} is another: simulate all skies with one seed and size.")
+                    if name not in files:
+                        files[name] = directory / "csv" / f"{name}.csv"
+                        _write_csv(warehouse, name, columns, files[name])
+        except SkysyError as error:
+            raise PeerError(f"The sky in {sky} cannot be loaded: {error.message} {error.remedy}") from error
+    return files
 
 
-def copy_rows(runner: Runner, port: int, files: dict[str, Path]) -> None:
+def _write_csv(warehouse: Warehouse, name: str, columns: Sequence[Column], to: Path) -> None:
+    # NULL is nothing, an empty text is "": PostgreSQL tells them apart in the same way.
+    warehouse.run(f"COPY (SELECT {quoted(columns)} FROM {name}) TO '{to}' (FORMAT csv, HEADER, NULLSTR '')")
+
+
+def copy_rows(runner: Runner, port: int, tables: Mapping[str, TableContract], files: Mapping[str, Path]) -> None:
     """Copy the CSV files into the database's empty tables, and remove them."""
-    contract = load_contract(RELEASE)
-    for statement in exact_types(contract):
-        sql(runner, port, statement)
+    for table in tables.values():
+        for statement in exact_types(table):
+            sql(runner, port, statement)
     for name, path in files.items():
-        columns = quoted(contract.table(name).columns)
+        columns = quoted(tables[name].columns)
         with path.open("rb") as rows:
             command = f"COPY {name} ({columns}) FROM STDIN WITH (FORMAT csv, HEADER true, NULL '')"
             runner.run(_psql(port, command), stdin=rows)

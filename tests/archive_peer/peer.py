@@ -1,13 +1,13 @@
-"""A GAVO DaCHS archive on loopback that serves a simulated sky: install it, start and stop it, kill and restart its server.
+"""A GAVO DaCHS archive on loopback that serves simulated skies: install it, start and stop it, kill and restart its server.
 
     python tests/archive_peer/peer.py install                  once, as root
     skysy simulate SKY --objects 2000
-    python tests/archive_peer/peer.py start DIR SKY            prints the URLs
+    python tests/archive_peer/peer.py start DIR SKY            prints the URLs; more skies: one of each release
     python tests/archive_peer/peer.py kill DIR                 the web server dies as in a power cut
     python tests/archive_peer/peer.py restart DIR              and comes back; its jobs are kept
     python tests/archive_peer/peer.py stop DIR
 
-All that the peer has is under DIR: PostgreSQL's cluster, DaCHS's files, the warehouse that the sky was loaded into, logs.
+All that the peer has is under DIR: PostgreSQL's cluster, DaCHS's files, the warehouses that the skies were loaded into, logs.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import json
 import shutil
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
@@ -96,6 +96,7 @@ class Peer:
     directory: Path
     port: int
     database_port: int
+    releases: tuple[str, ...]
     laps: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -109,14 +110,15 @@ class Peer:
         return f"{self.url}/tap"
 
     def cone_url(self, table: str) -> str:
-        """The cone search of `dr2.master` or `dr2.photometry`: RA, DEC, SR in degrees, VERB, RESPONSEFORMAT."""
+        """The cone search of a release's `master` or `photometry`: RA, DEC, SR in degrees, VERB, RESPONSEFORMAT."""
         schema, name = table.split(".")
         return f"{self.url}/{schema}/q/{name}_cone/scs.xml"
 
-    @property
-    def warehouse(self) -> Path:
-        """The warehouse directory into which skysy loaded the same sky from its files."""
-        return self.directory / "warehouse"
+    def warehouse(self, release: str) -> Path:
+        """The warehouse directory into which skysy loaded the sky of a release from its files."""
+        from archive_peer.fill import warehouse_of
+
+        return warehouse_of(self.directory, release)
 
     @property
     def server_pid(self) -> int | None:
@@ -200,23 +202,28 @@ class Peer:
             time.sleep(0.05)
 
 
-def start(directory: Path, sky: Path, *, port: int = 0, database_port: int = 0, limits: Limits | None = None) -> Peer:
-    """Make a peer in a new or empty directory, fill it with the sky of `skysy simulate` and start it; port 0 takes a free one.
+def start(
+    directory: Path, skies: Sequence[Path], *, port: int = 0, database_port: int = 0, limits: Limits | None = None
+) -> Peer:
+    """Make a peer in a new or empty directory, fill it with skies of `skysy simulate` and start it; port 0 takes a free one.
+
+    One sky of each release, all with one seed and number of objects: they share 2MASS and AllWISE.
 
     Raises PeerError where that fails; nothing is left running then, but the directory with its logs.
     """
     if lack := system.missing():
         raise PeerError(f"{lack}. As root, give: python tests/archive_peer/peer.py install")
-    directory, sky = directory.resolve(), sky.resolve()
+    directory = directory.resolve()
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise PeerError(f"{directory} is there already and not empty; `restart` starts a peer that was stopped.")
+    by_release = _by_release(skies)
     directory.mkdir(parents=True, exist_ok=True)
     directory.chmod(0o755)
     account = system.account()
     runner = Runner(directory, account)
     account.check_entry(directory / "pg")
     laps: dict[str, float] = {}
-    peer = Peer(directory, port or free_port(), database_port or free_port(), laps)
+    peer = Peer(directory, port or free_port(), database_port or free_port(), tuple(by_release), laps)
     for taken in (peer.port, peer.database_port):
         if is_open(taken):
             raise PeerError(f"Port {taken} is taken by another program.")
@@ -226,7 +233,7 @@ def start(directory: Path, sky: Path, *, port: int = 0, database_port: int = 0, 
         laps[what] = round(time.monotonic() - began, 1)
 
     try:
-        _make(peer, runner, sky, limits or Limits(), lap)
+        _make(peer, runner, by_release, limits or Limits(), lap)
         peer._serve()
         lap("TAP answers")
     except BaseException:
@@ -241,7 +248,8 @@ def open_peer(directory: Path) -> Peer:
     """The peer of a directory, running or not; raises PeerError where there is none."""
     try:
         told = json.loads(_state(directory).read_text())
-        return Peer(directory.resolve(), int(told["port"]), int(told["database_port"]), dict(told["laps"]))
+        ports = int(told["port"]), int(told["database_port"])
+        return Peer(directory.resolve(), *ports, tuple(told["releases"]), dict(told["laps"]))
     except (OSError, ValueError, KeyError) as error:
         raise PeerError(f"{directory} holds no peer that was started.") from error
 
@@ -250,13 +258,26 @@ def _state(directory: Path) -> Path:
     return directory / "peer.json"
 
 
-def _make(peer: Peer, runner: Runner, sky: Path, limits: Limits, lap: Callable[[str], None]) -> None:
-    """Database, DaCHS and tables, while the sky is loaded beside; then the rows."""
-    from archive_peer import descriptors, fill
-    from skysy.contract import load_contract
+def _by_release(skies: Sequence[Path]) -> dict[str, Path]:
+    from archive_peer.fill import release_of
 
+    found: dict[str, Path] = {}
+    for sky in skies:
+        release = release_of(sky)
+        if release in found:
+            raise PeerError(f"{found[release]} and {sky} are both of {release}.")
+        found[release] = sky.resolve()
+    return found
+
+
+def _make(peer: Peer, runner: Runner, skies: Mapping[str, Path], limits: Limits, lap: Callable[[str], None]) -> None:
+    """Database, DaCHS and tables, while the skies are loaded beside; then the rows."""
+    from archive_peer import descriptors, fill
+
+    tables = descriptors.served(skies)
+    schemas = descriptors.schemas(tables)
     with ThreadPoolExecutor(1) as pool:
-        loading = pool.submit(fill.load_sky, sky, peer.directory)
+        loading = pool.submit(fill.load_skies, skies, tables, peer.directory)
         _make_database(peer, runner)
         lap("database")
         root = peer.directory / "root"
@@ -264,20 +285,19 @@ def _make(peer: Peer, runner: Runner, sky: Path, limits: Limits, lap: Callable[[
         inputs.mkdir(parents=True)
         told = {"port": peer.port, "url": peer.url, "user": runner.account.user, "group": runner.account.group}
         runner.configuration.write_text(_DACHS.format(root=root, **told, **asdict(limits)))
-        contract = load_contract(fill.RELEASE)
-        for schema in descriptors.schemas():
+        for schema in schemas:
             (inputs / schema).mkdir()
-            (inputs / schema / "q.rd").write_text(descriptors.descriptor(contract, schema))
+            (inputs / schema / "q.rd").write_text(descriptors.descriptor(tables, schema))
             runner.account.own(inputs / schema)
         runner.account.own(inputs)
         runner.account.own(root)
         where = f"host=127.0.0.1 port={peer.database_port} user=peer dbname=gavo"
         runner.run([DACHS, "init", "-d", where])
         lap("dachs init")
-        runner.run([PYTHON, "-c", _IMPORT, *(f"{schema}/q" for schema in descriptors.schemas())])
+        runner.run([PYTHON, "-c", _IMPORT, *(f"{schema}/q" for schema in schemas)])
         lap("tables made")
-        _, files = loading.result()
-    fill.copy_rows(runner, peer.database_port, files)
+        files = loading.result()
+    fill.copy_rows(runner, peer.database_port, tables, files)
     shutil.rmtree(peer.directory / "csv")
     lap("tables filled")
 
@@ -314,7 +334,9 @@ def main(words: list[str] | None = None) -> int:
     commands.add_parser("install", help="install Debian's packages where they are missing; as root")
     starting = commands.add_parser("start", help="make, fill and start a peer")
     starting.add_argument("directory", metavar="DIR", type=Path, help="new or empty; all of the peer is in it")
-    starting.add_argument("sky", metavar="SKY", type=Path, help="what `skysy simulate` made")
+    starting.add_argument(
+        "skies", metavar="SKY", type=Path, nargs="+", help="what `skysy simulate` made, one of each release"
+    )
     starting.add_argument("--port", type=int, default=0, help="of the web server (default: a free one)")
     starting.add_argument("--database-port", type=int, default=0, help="of PostgreSQL (default: a free one)")
     starting.add_argument("--most-rows", type=int, default=Limits.most_rows, help="the hard limit of rows")
@@ -326,7 +348,9 @@ def main(words: list[str] | None = None) -> int:
             print("Installed." if system.install() else "All that the peer needs is there.")
         elif given.command == "start":
             limits = Limits(most_rows=given.most_rows)
-            peer = start(given.directory, given.sky, port=given.port, database_port=given.database_port, limits=limits)
+            peer = start(
+                given.directory, given.skies, port=given.port, database_port=given.database_port, limits=limits
+            )
             print("\n".join(f"{seconds:6.1f} s  {what}" for what, seconds in peer.laps.items()))
             _print_urls(peer)
         else:
@@ -342,8 +366,11 @@ def main(words: list[str] | None = None) -> int:
 
 def _print_urls(peer: Peer) -> None:
     print(f"TAP   {peer.tap_url}")
-    for table in ("dr2.master", "dr2.photometry"):
-        print(f"cone  {peer.cone_url(table)}")
+    from archive_peer.descriptors import CONE_TABLES, TABLES
+
+    for release in peer.releases:
+        for table in sorted(set(TABLES[release]) & set(CONE_TABLES)):
+            print(f"cone  {peer.cone_url(table)}")
 
 
 if __name__ == "__main__":
