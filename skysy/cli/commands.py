@@ -1,59 +1,76 @@
-"""The application: every command of skysy, in the order of its help."""
+"""The application: every command of skysy, in the order of its help.
+
+`skysy --help` names them without loading any; the module of a command, and with it typer's reading of its options, comes
+when the command is called or its own help or completion is asked for.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Annotated
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
 from skysy import __version__
-from skysy.cli.archive import doctor, plan, refresh
-from skysy.cli.build import build, status
-from skysy.cli.candidates import candidates
-from skysy.cli.demo import demo
-from skysy.cli.diff import diff
-from skysy.cli.export import export
-from skysy.cli.figures import figures
-from skysy.cli.init import init
-from skysy.cli.inject import inject
-from skysy.cli.load import load
-from skysy.cli.match import match
-from skysy.cli.publish import publish
-from skysy.cli.query import shell, sql
-from skysy.cli.recover import recover
-from skysy.cli.report import report
-from skysy.cli.simulate import simulate
-from skysy.cli.unit import test
-from skysy.cli.why import why
 
-_COMMANDS: Mapping[Callable[..., None], str] = {
-    demo: "A simulated sky from files to report, in a minute.",
-    init: "A project of your own: parameters and models.",
-    simulate: "A sky of archive files whose truth is known.",
-    plan: "What the archives would send, before any row moves.",
-    load: "Archive files, or the live archives, into the warehouse.",
-    refresh: "Ask the archives for what is new or changed.",
-    doctor: "Which archives answer, and what is wrong.",
-    build: "Build what is stale of the science.",
-    status: "What is loaded, built, stale, and why.",
-    candidates: "The candidates, most outlying first, with reasons.",
-    why: "The story of one star.",
-    diff: "Two builds compared: who entered, who left, and why.",
-    match: "Pairs of two tables by position.",
-    sql: "Ask the warehouse in SQL.",
-    shell: "A DuckDB shell on the warehouse, read only.",
-    publish: "A snapshot for shells that stay open.",
-    report: "HTML pages: everything, and each candidate.",
-    figures: "The figures as PNG files.",
-    export: "The results as files: Parquet, VOTable, FITS, CSV, HATS.",
-    inject: "How much flickering would be found, and what share of stars flickers.",
-    recover: "The build held against a simulated truth.",
-    test: "The models on rows written by hand.",
+COMMANDS: Mapping[str, tuple[str, str]] = {
+    "demo": ("demo", "A simulated sky from files to report, in a minute."),
+    "init": ("init", "A project of your own: parameters and models."),
+    "simulate": ("simulate", "A sky of archive files whose truth is known."),
+    "plan": ("archive", "What the archives would send, before any row moves."),
+    "load": ("load", "Archive files, or the live archives, into the warehouse."),
+    "refresh": ("archive", "Ask the archives for what is new or changed."),
+    "doctor": ("archive", "Which archives answer, and what is wrong."),
+    "build": ("build", "Build what is stale of the science."),
+    "status": ("build", "What is loaded, built, stale, and why."),
+    "candidates": ("candidates", "The candidates, most outlying first, with reasons."),
+    "why": ("why", "The story of one star."),
+    "diff": ("diff", "Two builds compared: who entered, who left, and why."),
+    "match": ("match", "Pairs of two tables by position."),
+    "sql": ("query", "Ask the warehouse in SQL."),
+    "shell": ("query", "A DuckDB shell on the warehouse, read only."),
+    "publish": ("publish", "A snapshot for shells that stay open."),
+    "report": ("report", "HTML pages: everything, and each candidate."),
+    "figures": ("figures", "The figures as PNG files."),
+    "export": ("export", "The results as files: Parquet, VOTable, FITS, CSV, HATS."),
+    "inject": ("inject", "How much flickering would be found, and what share of stars flickers."),
+    "recover": ("recover", "The build held against a simulated truth."),
+    "test": ("unit", "The models on rows written by hand."),
 }
+"""Command -> the module of skysy.cli that has the function of its name, and its line in the help of skysy."""
+
+
+class _Lazy(TyperGroup):
+    """A group whose commands are name and short help until one of them is meant."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        for name, (_, short) in COMMANDS.items():
+            self.add_command(TyperCommand(name, short_help=short))
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        name, found, rest = super().resolve_command(ctx, args)
+        return name, found and command(str(name)), rest
+
+
+def command(name: str) -> TyperCommand:
+    """The command of a name in COMMANDS, its module loaded."""
+    module, short = COMMANDS[name]
+    function = getattr(import_module(f"skysy.cli.{module}"), name)
+    alone = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+    # A position may begin with a minus, and is no option then.
+    words = {"ignore_unknown_options": True} if name == "why" else None
+    alone.command(name, short_help=short, context_settings=words)(function)
+    made = typer.main.get_command(alone)
+    assert isinstance(made, TyperCommand)
+    return made
+
 
 app = typer.Typer(
     name="skysy",
+    cls=_Lazy,
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -75,9 +92,3 @@ def _frame(
     ] = False,
 ) -> None:
     """Options that belong to no command."""
-
-
-for _function, _short in _COMMANDS.items():
-    # A position may begin with a minus, and is no option then.
-    words = {"ignore_unknown_options": True} if _function is why else None
-    app.command(short_help=_short, context_settings=words)(_function)
