@@ -60,7 +60,7 @@ def export(
     from skysy.export import FORMATS
     from skysy.export import export as export_tables
     from skysy.hats import ROWS_MAX, export_hats
-    from skysy.models.build import built_release
+    from skysy.models.plan import built_release
     from skysy.store import open_warehouse
 
     if form not in FORMATS:

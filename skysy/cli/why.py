@@ -41,9 +41,9 @@ def why(
 
     from skysy.config import settings
     from skysy.contract import load_contract
-    from skysy.models.build import built_release
     from skysy.models.lineage import cut_terms
     from skysy.models.parameters import apply_built
+    from skysy.models.plan import built_release
     from skysy.models.project import load_project, sql_of
     from skysy.store import open_warehouse
     from skysy.why import FLOW, tell
