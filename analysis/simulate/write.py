@@ -24,7 +24,7 @@ from skysy.analysis.simulate.sky import Stars, make_stars
 
 from skysy import __version__
 from skysy.contract import Contract, load_contract
-from skysy.errors import UsageError
+from skysy.errors import UsageError, did_you_mean
 from skysy.formats.parquet import ParquetStream
 from skysy.formats.write import FORMATS, SUFFIX, write_table
 
@@ -167,7 +167,7 @@ def _formats(format: str | None) -> dict[str, str]:
     if format is None:
         return ARCHIVE_FORMATS
     if format not in SUFFIX:
-        raise UsageError(f"There is no format {format!r}.", f"Formats: {', '.join(FORMATS)}.")
+        raise UsageError(f"There is no format {format!r}.", did_you_mean(format, FORMATS))
     if format == "fits":
         raise UsageError(
             "dr2.photometry cannot be FITS: used_in_clip may be NULL, and FITS readers take that for False.",

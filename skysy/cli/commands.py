@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib import import_module
+from inspect import cleandoc
 from typing import Annotated, Any
 
 import typer
@@ -15,31 +16,32 @@ from typer.core import TyperCommand, TyperGroup
 
 from skysy import __version__
 
-COMMANDS: Mapping[str, tuple[str, str]] = {
-    "demo": ("demo", "A simulated sky from files to report, in a minute."),
-    "init": ("init", "A project of your own: parameters and models."),
-    "simulate": ("simulate", "A sky of archive files whose truth is known."),
-    "plan": ("archive", "What the archives would send, before any row moves."),
-    "load": ("load", "Archive files, or the live archives, into the warehouse."),
-    "refresh": ("archive", "Ask the archives for what is new or changed."),
-    "doctor": ("archive", "Which archives answer, and what is wrong."),
-    "build": ("build", "Build what is stale of the science."),
-    "status": ("build", "What is loaded, built, stale, and why."),
-    "candidates": ("candidates", "The candidates, most outlying first, with reasons."),
-    "why": ("why", "The story of one star."),
-    "diff": ("diff", "Two builds compared: who entered, who left, and why."),
-    "match": ("match", "Pairs of two tables by position."),
-    "sql": ("query", "Ask the warehouse in SQL."),
-    "shell": ("query", "A DuckDB shell on the warehouse, read only."),
-    "publish": ("publish", "A snapshot for shells that stay open."),
-    "report": ("report", "HTML pages: everything, and each candidate."),
-    "figures": ("figures", "The figures as PNG files."),
-    "export": ("export", "The results as files: Parquet, VOTable, FITS, CSV, HATS."),
-    "inject": ("inject", "How much flickering would be found, and what share of stars flickers."),
-    "recover": ("recover", "The build held against a simulated truth."),
-    "test": ("unit", "The models on rows written by hand."),
+COMMANDS: Mapping[str, tuple[str, str, tuple[int, ...]]] = {
+    "demo": ("demo", "A simulated sky from files to report, in a minute.", (3, 4, 5)),
+    "init": ("init", "A project of your own: parameters and models.", ()),
+    "simulate": ("simulate", "A sky of archive files whose truth is known.", ()),
+    "plan": ("archive", "What the archives would send, before any row moves.", (3, 6, 7)),
+    "load": ("load", "Archive files, or the live archives, into the warehouse.", (3, 4, 6, 7)),
+    "refresh": ("archive", "Ask the archives for what is new or changed.", (3, 6, 7)),
+    "doctor": ("archive", "Which archives answer, and what is wrong.", (6, 7)),
+    "build": ("build", "Build what is stale of the science.", (3, 5, 6)),
+    "status": ("build", "What is loaded, built, stale, and why.", (3,)),
+    "candidates": ("candidates", "The candidates, most outlying first, with reasons.", (3, 5)),
+    "why": ("why", "The story of one star.", (3, 5, 6)),
+    "diff": ("diff", "Two builds compared: who entered, who left, and why.", (3, 5)),
+    "match": ("match", "Pairs of two tables by position.", (3, 4, 6)),
+    "sql": ("query", "Ask the warehouse in SQL.", (3, 6)),
+    "shell": ("query", "A DuckDB shell on the warehouse, read only.", (3, 6)),
+    "publish": ("publish", "A snapshot for shells that stay open.", (3,)),
+    "report": ("report", "HTML pages: everything, and each candidate.", (3, 5)),
+    "figures": ("figures", "The figures as PNG files.", (3, 5, 6)),
+    "export": ("export", "The results as files: Parquet, VOTable, FITS, CSV, HATS.", (3, 5, 6)),
+    "inject": ("inject", "How much flickering would be found, and what share of stars flickers.", (3, 5)),
+    "recover": ("recover", "The build held against a simulated truth.", (3, 5, 6)),
+    "test": ("unit", "The models on rows written by hand.", (5, 6)),
 }
-"""Command -> the module of skysy.cli that has the function of its name, and its line in the help of skysy."""
+"""Command -> the module of skysy.cli that has the function of its name, its line in the help of skysy, and the exit codes of
+skysy.errors that it may end with besides those that any command has: 0, 1, 2 and 130."""
 
 
 class _Lazy(TyperGroup):
@@ -47,7 +49,7 @@ class _Lazy(TyperGroup):
 
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)
-        for name, (_, short) in COMMANDS.items():
+        for name, (_, short, _) in COMMANDS.items():
             self.add_command(TyperCommand(name, short_help=short))
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
@@ -57,12 +59,14 @@ class _Lazy(TyperGroup):
 
 def command(name: str) -> TyperCommand:
     """The command of a name in COMMANDS, its module loaded."""
-    module, short = COMMANDS[name]
+    module, short, _ = COMMANDS[name]
     function = getattr(import_module(f"skysy.cli.{module}"), name)
+    # A line of backspace keeps a paragraph as it is: an example that is broken in two could not be copied.
+    words = cleandoc(function.__doc__).replace("\n\nExample: ", "\n\n\b\nExample: ")
     alone = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
     # A position may begin with a minus, and is no option then.
-    words = {"ignore_unknown_options": True} if name == "why" else None
-    alone.command(name, short_help=short, context_settings=words)(function)
+    settings = {"ignore_unknown_options": True} if name == "why" else None
+    alone.command(name, help=words, short_help=short, context_settings=settings)(function)
     made = typer.main.get_command(alone)
     assert isinstance(made, TyperCommand)
     return made

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from skysy.cli import complete
 from skysy.cli.archive import ConfigOption, RouteOption, ServiceOption, SetOption
 from skysy.cli.options import (
     JsonOption,
@@ -28,7 +29,13 @@ if TYPE_CHECKING:
 
 def load(
     release: Annotated[
-        str, typer.Option("--release", metavar="R", help="The release the files belong to, as skymapper_dr2.")
+        str,
+        typer.Option(
+            "--release",
+            metavar="R",
+            help="The release the files belong to, as skymapper_dr2.",
+            autocompletion=complete.releases,
+        ),
     ],
     source: Annotated[
         Path | None,

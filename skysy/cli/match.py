@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from skysy.cli import complete
 from skysy.cli.options import JsonOption, MemoryOption, ThreadsOption, WarehouseOption, print_json, say
 
 if TYPE_CHECKING:
@@ -18,9 +19,15 @@ _EPOCH = "Epoch of its positions: a Julian year or a column of such."
 def match(
     left: Annotated[
         str,
-        typer.Argument(metavar="LEFT", help="A table of the warehouse, a Parquet or CSV file, or a HATS catalogue."),
+        typer.Argument(
+            metavar="LEFT",
+            help="A table of the warehouse, a Parquet or CSV file, or a HATS catalogue.",
+            autocompletion=complete.relations,
+        ),
     ],
-    right: Annotated[str, typer.Argument(metavar="RIGHT", help="Another; the larger of the two.")],
+    right: Annotated[
+        str, typer.Argument(metavar="RIGHT", help="Another; the larger of the two.", autocompletion=complete.relations)
+    ],
     radius: Annotated[float, typer.Option("--radius", metavar="ARCSEC", help="How far apart a pair may be.")],
     out: Annotated[
         str | None,
@@ -29,7 +36,13 @@ def match(
         ),
     ] = None,
     find: Annotated[
-        str, typer.Option("--find", metavar="best|all", help="The nearest right row of each left key, or all pairs.")
+        str,
+        typer.Option(
+            "--find",
+            metavar="best|all",
+            help="The nearest right row of each left key, or all pairs.",
+            autocompletion=complete.finds,
+        ),
     ] = "best",
     left_epoch: Annotated[str | None, typer.Option("--left-epoch", metavar="YEAR|COLUMN", help=_EPOCH)] = None,
     right_epoch: Annotated[str | None, typer.Option("--right-epoch", metavar="YEAR|COLUMN", help=_EPOCH)] = None,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from skysy.cli import complete
 from skysy.cli.options import JsonOption, MemoryOption, ThreadsOption, WarehouseOption, print_json
 
 if TYPE_CHECKING:
@@ -22,7 +23,12 @@ _MARKS = {
 
 
 def why(
-    target: Annotated[str, typer.Argument(metavar="OBJECT_ID|RA,DEC", help="An object_id, or a position in degrees.")],
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="OBJECT_ID|RA,DEC", help="An object_id, or a position in degrees.", autocompletion=complete.objects
+        ),
+    ],
     radius: Annotated[
         float, typer.Option("--radius", metavar="ARCSEC", min=0, help="How far from a position to look.")
     ] = 5.0,
@@ -33,7 +39,9 @@ def why(
 ) -> None:
     """Tell the story of one star: joins, cuts, measurements, score, and where its rows came from.
 
-    Example: skysy why 147403802        or by position: skysy why 249.5326,-28.7021
+    Example: skysy why 147403802
+
+    Example: skysy why 249.5326,-28.7021 --radius 10
     """
     from dataclasses import asdict
 
