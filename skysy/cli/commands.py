@@ -6,6 +6,7 @@ when the command is called or its own help or completion is asked for.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from importlib import import_module
 from inspect import cleandoc
@@ -44,6 +45,21 @@ COMMANDS: Mapping[str, tuple[str, str, tuple[int, ...]]] = {
 skysy.errors that it may end with besides those that any command has: 0, 1, 2 and 130."""
 
 
+_TOLD = {3, 7}
+"""Exit codes of commands that open a warehouse or ask an archive, and so have something to tell of with --verbose."""
+_POSITION = re.compile(r"-[\d.]\S*,")
+
+
+class _Positions(TyperCommand):
+    """A command whose argument may be a position, which may begin with a minus and is no option then."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        positions = [word for word in args if _POSITION.match(word)]
+        if positions and "--" not in args:
+            args = [*(word for word in args if word not in positions), "--", *positions]
+        return super().parse_args(ctx, args)
+
+
 class _Lazy(TyperGroup):
     """A group whose commands are name and short help until one of them is meant."""
 
@@ -59,16 +75,18 @@ class _Lazy(TyperGroup):
 
 def command(name: str) -> TyperCommand:
     """The command of a name in COMMANDS, its module loaded."""
-    module, short, _ = COMMANDS[name]
+    module, short, codes = COMMANDS[name]
     function = getattr(import_module(f"skysy.cli.{module}"), name)
     # A line of backspace keeps a paragraph as it is: an example that is broken in two could not be copied.
     words = cleandoc(function.__doc__).replace("\n\nExample: ", "\n\n\b\nExample: ")
     alone = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-    # A position may begin with a minus, and is no option then.
-    settings = {"ignore_unknown_options": True} if name == "why" else None
-    alone.command(name, help=words, short_help=short, context_settings=settings)(function)
+    alone.command(name, cls=_Positions if name == "why" else None, help=words, short_help=short)(function)
     made = typer.main.get_command(alone)
     assert isinstance(made, TyperCommand)
+    if _TOLD & set(codes):
+        from skysy.cli.verbose import option
+
+        made.params.append(option())
     return made
 
 

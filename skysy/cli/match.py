@@ -85,6 +85,8 @@ def match(
 
     if out is None and not as_sql:
         raise UsageError("Where should the pairs go?", "Name a file or a table, as --out pairs.parquet or --out pairs.")
+    if as_sql and as_json:
+        raise UsageError("--sql and --json together are two forms.", "Choose one.")
     where = settings(warehouse, memory_limit, threads)
     sides = (
         Given(left, left_key, left_ra, left_dec, left_epoch),

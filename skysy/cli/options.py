@@ -11,12 +11,15 @@ from typing import Annotated, Any
 
 import typer
 
+from skysy.log import verbose
+
 WarehouseOption = Annotated[
     Path | None,
     typer.Option(
         "--warehouse",
         metavar="DIR",
         envvar="SKYSY_WAREHOUSE",
+        readable=False,  # opening it tells more, with the exit code of warehouses
         help="The warehouse directory.",
         show_default="warehouse",
     ),
@@ -61,5 +64,5 @@ def say(text: str, *, err: bool = False, nl: bool = True, **style: Any) -> None:
 
 
 def interactive() -> bool:
-    """Whether progress bars make sense: standard error is a terminal."""
-    return sys.stderr.isatty()
+    """Whether progress bars make sense: standard error is a terminal, and nothing else is told there line by line."""
+    return sys.stderr.isatty() and not verbose()

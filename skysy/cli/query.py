@@ -48,6 +48,7 @@ def sql(
 
     from skysy.config import settings
     from skysy.errors import UsageError
+    from skysy.log import timed
     from skysy.models.parameters import apply_built
     from skysy.store import is_damage
 
@@ -60,12 +61,13 @@ def sql(
         # A table name must never mean a variable of this program.
         house.run("SET python_enable_replacements = false")
         try:
-            found = house.con.execute(text)
-            if found is None:
-                raise UsageError("There is no query.", "Give one, as skysy sql 'FROM cut_flow'.")
-            names = [column[0] for column in found.description or []]
-            types = [str(column[1]) for column in found.description or []]
-            rows = found.fetchall() if most is None else found.fetchmany(most + 1)
+            with timed(text):
+                found = house.con.execute(text)
+                if found is None:
+                    raise UsageError("There is no query.", "Give one, as skysy sql 'FROM cut_flow'.")
+                names = [column[0] for column in found.description or []]
+                types = [str(column[1]) for column in found.description or []]
+                rows = found.fetchall() if most is None else found.fetchmany(most + 1)
         except duckdb.Error as error:
             if is_damage(error) or isinstance(error, duckdb.InterruptException):
                 raise

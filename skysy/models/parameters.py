@@ -148,8 +148,8 @@ def apply(con: duckdb.DuckDBPyConnection, parameters: Parameters) -> None:
 
 def apply_built(warehouse: Warehouse) -> None:
     """Set the parameters of the last build on the warehouse's connection; none before the first build."""
-    for statement in built_statements(warehouse):
-        warehouse.run(statement)
+    if setting := built_statements(warehouse):
+        warehouse.run("\n".join(setting))
 
 
 def built_statements(warehouse: Warehouse) -> list[str]:
