@@ -193,7 +193,10 @@ def _claim(directory: Path) -> None:
         raise UsageError(
             f"{directory} is there already and not empty.", "Name a new directory, or empty that one first."
         )
-    (directory / TRUTH).mkdir(parents=True)
+    try:
+        (directory / TRUTH).mkdir(parents=True)
+    except OSError as error:
+        raise UsageError(f"{directory} cannot be made: {error.strerror}.", "Name another directory.") from error
 
 
 def _make_batch(survey: _Survey, number: int, start: int, stop: int) -> _Batch:

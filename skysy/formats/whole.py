@@ -40,7 +40,8 @@ def whole_path(path: Path) -> Iterator[Path]:
         partial.replace(path)
     except BaseException:
         for left in (partial, Path(f"{partial}.wal")):
-            left.unlink(missing_ok=True)
+            with suppress(OSError):
+                left.unlink()
         raise
     sync(path.parent)
 
