@@ -12,9 +12,11 @@ from pathlib import Path
 import pytest
 from archive_client import Client, little, user
 from conftest import Sky
+from skysy.loaders.archive.run import Tally
 from skysy.loaders.archive.services import load_services
 from typer.testing import CliRunner, Result
 
+from skysy.cli import archive, load
 from skysy.cli.commands import COMMANDS, app, command
 from skysy.cli.query import find_shell
 from skysy.config import Settings
@@ -32,16 +34,16 @@ STOPPED = "".join(
 )
 """Every service is sent to a port where nobody listens."""
 WORDS = {
-    "plan": DR2, "load": (*DR2, "--from", "ARCHIVE"), "refresh": DR2, "why": ("1",), "match": ("a", "b", "--radius", "1", "--out", "c"),
+    "plan": DR2, "load": (*DR2, "--from", "ARCHIVE"), "refresh": DR2, "why": ("1",), "match": ("a", "b", "--radius", "1", "--out", "c.csv"),
     "sql": ("SELECT 1",), "figures": ("plots",), "export": ("files",), "recover": ("ARCHIVE",), "diff": ("HOUSE", "stricter"),
 }  # fmt: skip
 """What a command cannot do without."""
 SIX = {
-    "plan": NONE, "load": (*NONE, "--from", "ARCHIVE"), "refresh": NONE, "doctor": NONE, "build": NONE, "why": ("1",),
+    "plan": NONE, "load": (*NONE, "--from", "ARCHIVE"), "refresh": NONE, "doctor": NONE, "build": (*NONE, "--explain"), "why": ("1",),
     "match": WORDS["match"], "sql": ("SELECT 1", "--published"), "shell": ("--published",), "figures": ("plots", "--only", "no"),
     "export": ("files", "--table", "no"), "recover": ("nowhere",), "test": ("--cases", "nowhere"),
 }  # fmt: skip
-"""Names that there are not, asked of a built warehouse."""
+"""Names that there are not, asked of a built warehouse, which other tests read meanwhile: nothing here may open it for writing."""
 LIVE = {"plan": DR2, "load": DR2, "refresh": DR2, "doctor": DR2}
 """Archives that do not answer."""
 CASES = [
@@ -98,7 +100,7 @@ def test_an_exit_code_is_as_the_command_names_it(
     [
         ("status",), ("candidates",), ("build", "--explain"), ("sql", "FROM cut_flow"), ("publish",), ("why", "CANDIDATE", "-v"),
         ("export", "files", "--table", "candidates"), ("match", "sample", "sample", "--radius", "1", "--out", "pairs.csv"),
-        ("load", *DR2, "--from", "ARCHIVE", "--dry-run"), ("init", "mine"), ("figures", "plots", "--only", "figure2_colours"),
+        ("load", *DR2, "--from", "ARCHIVE", "--dry-run"), ("init", "mine"),
     ],
     ids=lambda words: words[0],
 )  # fmt: skip
@@ -137,10 +139,10 @@ def test_every_command_that_opens_a_warehouse_or_asks_an_archive_has_verbose(nam
 @pytest.mark.parametrize(
     ("words", "hint"),
     [
-        (["whi"], "Did you mean 'why'"), (["why", "--jsn", "1"], "--json"), (["build", "--set", "j_mag_mx=1"], "j_mag_max"),
+        (["whi"], "Did you mean 'why'"), (["why", "--jsn", "1"], "--json"), (["build", "--explain", "--set", "j_mag_mx=1"], "j_mag_max"),
         (["plan", "--release", "skymaper_dr2"], "skymapper_dr2"), (["simulate", "s", "--format", "parket"], "parquet"),
         (["refresh", *DR2, "--route", "smple"], "sample"), (["export", "x", "--table", "candidate"], "candidates"),
-        (["figures", "x", "--only", "figure2_colors"], "figure2_colours"), (["match", "dr2.mastr", "b", "--radius", "1", "--out", "x"], "dr2.master"),
+        (["figures", "x", "--only", "figure2_colors"], "figure2_colours"), (["match", "dr2.mastr", "b", "--radius", "1", "--out", "x.csv"], "dr2.master"),
         (["sql", "FROM candidatess"], "candidates"), (["sql", "SELECT objct_id FROM sample"], "object_id"),
     ],
 )  # fmt: skip
@@ -203,6 +205,32 @@ def test_a_reader_who_has_enough_ends_the_command_without_a_word(simulated: Sky)
         program.stdout.close()
         assert program.stderr.read() == ""
     assert program.returncode == 1
+
+
+def test_progress_bars_keep_off_standard_output(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for module in (load, archive):
+        monkeypatch.setattr(module, "interactive", lambda: True)
+    with load._progress(3, quiet=False):
+        pass
+    with archive._progress(quiet=False) as tell:
+        assert tell is not None
+        tell(Tally("images", "SkyMapper", {"dr2.images": 5}, {"dr2.images": 5}))
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "loading" in err
+    assert "images" in err
+
+
+def test_the_help_of_skysy_loads_no_command() -> None:
+    lines = (
+        "from skysy.cli.commands import app; app(['--help'], standalone_mode=False); import sys; print(*sys.modules)"
+    )
+    told = subprocess.run([sys.executable, "-c", lines], capture_output=True, text=True, check=True).stdout
+    loaded = {name for name in told.splitlines()[-1].split() if name.startswith("skysy")}
+    assert loaded == {"skysy", "skysy.cli", "skysy.cli.commands", "skysy.errors"}
+    assert [name for name in COMMANDS if f"\n  {name} " not in told] == []
 
 
 @pytest.mark.parametrize("no_color", [True, False])

@@ -78,6 +78,12 @@ def test_every_command_has_an_example() -> None:
     assert [line for name, line in EXAMPLES if f"skysy {name}" not in line] == []
 
 
+@pytest.mark.parametrize(("name", "line"), EXAMPLES)
+def test_an_example_stands_on_one_line_however_narrow_the_terminal(name: str, line: str) -> None:
+    told = CliRunner().invoke(app, [name, "--help"], env={"COLUMNS": "40"}, terminal_width=40)
+    assert f"  Example: {line}" in told.stdout.splitlines()
+
+
 @pytest.mark.parametrize(
     ("name", "line"),
     [marked(name, line) for name, line in EXAMPLES if name not in (*LIVE, "why", "shell")],
