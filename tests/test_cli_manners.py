@@ -22,6 +22,7 @@ from skysy.cli.query import find_shell
 from skysy.config import Settings
 from skysy.errors import SkysyError, UsageError, WarehouseMissing, WarehouseReadOnly
 from skysy.formats.whole import whole_directory, whole_file
+from skysy.log import LOG
 from skysy.store import create, open_warehouse
 
 __all__ = ["little", "user"]
@@ -129,6 +130,7 @@ def test_verbose_tells_statements_and_requests_until_the_command_ends(simulated:
     asked = user.run("doctor", "--verbose")
     assert f"GET {user.archive.tap_url}/capabilities  -> HTTP 200" in asked.stderr
     assert invoke("sql", "SELECT 1", *where).stderr == ""
+    assert LOG.handlers == []
 
 
 @pytest.mark.parametrize("name", [name for name, one in COMMANDS.items() if {3, 7} & set(one[2])])
@@ -140,7 +142,7 @@ def test_every_command_that_opens_a_warehouse_or_asks_an_archive_has_verbose(nam
     ("words", "hint"),
     [
         (["whi"], "Did you mean 'why'"), (["why", "--jsn", "1"], "--json"), (["build", "--explain", "--set", "j_mag_mx=1"], "j_mag_max"),
-        (["plan", "--release", "skymaper_dr2"], "skymapper_dr2"), (["simulate", "s", "--format", "parket"], "parquet"),
+        (["plan", "--release", "skymaper_dr2"], "skymapper_dr2"), (["simulate", "s", "--format", "parket"], "parquet"), (["doctor", "--release", "skymaper_dr2"], "skymapper_dr2"),
         (["refresh", *DR2, "--route", "smple"], "sample"), (["export", "x", "--table", "candidate"], "candidates"),
         (["figures", "x", "--only", "figure2_colors"], "figure2_colours"), (["match", "dr2.mastr", "b", "--radius", "1", "--out", "x.csv"], "dr2.master"),
         (["sql", "FROM candidatess"], "candidates"), (["sql", "SELECT objct_id FROM sample"], "object_id"),
