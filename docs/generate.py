@@ -1,14 +1,18 @@
 """docs/tables.md and docs/cuts.md, written from the SQL itself: headers, column comments, cuts and parameters.
 
-`make docs` writes them, `make docs-check` and tests/test_docs.py compare. What they say is changed in sql/, never in the pages.
+docs/cli.md is written from the commands (cli_page.py). `make docs` or `python docs/generate.py` writes the pages, `make docs-check`
+and tests/test_docs.py compare. What they say is changed in sql/ and skysy/cli/, never in the pages.
 """
 
 from __future__ import annotations
 
 import re
+import sys
 import textwrap
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+
+import cli_page
 
 from skysy.contract import load_contract
 from skysy.models.files import Model
@@ -22,6 +26,7 @@ FOLDERS = {
     "20_intermediate": "Intermediate: matched, cut, put into sequences",
     "30_marts": "Marts: what is asked for",
 }
+_WRITTEN_CLI = "<!-- Written by docs/cli_page.py from skysy/cli/; change it there, then `make docs`. -->\n"
 _WRITTEN = "<!-- Written by docs/generate.py from sql/; change it there, then `make docs`. -->\n"
 _CONDITION = re.compile(r"^\s+(?:WHERE |AND |(?=JOIN ))(?P<condition>.+?)\s+-- (?P<reason>.+)$", re.MULTILINE)
 _FLOW_NAME = re.compile(r"struct_pack\(cut := '(\w+)'")
@@ -35,7 +40,11 @@ _TRI_STATE = re.compile(r"CASE WHEN (?P<known>\w+) IS NOT NULL THEN (?P<conditio
 def pages() -> dict[Path, str]:
     """Each generated page and its text."""
     project = load_project(RELEASE)
-    return {ROOT / "docs" / "tables.md": tables_page(project), ROOT / "docs" / "cuts.md": cuts_page(project)}
+    return {
+        ROOT / "docs" / "tables.md": tables_page(project),
+        ROOT / "docs" / "cuts.md": cuts_page(project),
+        ROOT / "docs" / "cli.md": cli_page.page(_WRITTEN_CLI),
+    }
 
 
 def main(check: bool) -> int:
@@ -44,7 +53,7 @@ def main(check: bool) -> int:
     for path, text in pages().items():
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             stale += 1
-            print(f"{path.name}{': sql/ says something else now' if check else ' written'}")
+            print(f"{path.name}{': sql/ or skysy/cli/ says something else now' if check else ' written'}")
             if not check:
                 path.write_text(text, encoding="utf-8")
     return stale if check else 0
@@ -268,3 +277,7 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 def _prose(*sentences: str) -> str:
     """A paragraph in lines of the length that the other pages have."""
     return textwrap.fill(" ".join(sentences), 128, break_long_words=False, break_on_hyphens=False) + "\n"
+
+
+if __name__ == "__main__":
+    sys.exit(1 if main(check="--check" in sys.argv[1:]) else 0)

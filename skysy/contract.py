@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from skysy.columns import Column
-from skysy.errors import ContractError, NotFound
+from skysy.errors import ContractError, NotFound, did_you_mean
 
 _CONTRACT_KEYS = {"release", "title", "cite", "tables"}
 _COLUMN_KEYS = {"type", "unit", "ucd", "description", "required", "accept"}
@@ -66,8 +66,9 @@ class Contract:
         for table in self.tables:
             if table.name == name:
                 return table
-        known = ", ".join(table.name for table in self.tables)
-        raise NotFound(f"{self.release} has no table {name}.", f"Its tables: {known}.")
+        raise NotFound(
+            f"{self.release} has no table {name}.", did_you_mean(name, (table.name for table in self.tables))
+        )
 
 
 def releases() -> list[str]:
@@ -84,7 +85,7 @@ def load_contract(release: str) -> Contract:
     """The contract of a release; raises NotFound for an unknown one, ContractError for a faulty file."""
     path = files("skysy.sql").joinpath("contract", f"{release}.yaml")
     if not path.is_file():
-        raise NotFound(f"There is no release {release!r}.", f"Known releases: {', '.join(releases())}.")
+        raise NotFound(f"There is no release {release!r}.", did_you_mean(release, releases()))
     text = path.read_text(encoding="utf-8")
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     return _contract(release, yaml.load(text, Loader=loader), hashlib.sha256(text.encode()).hexdigest())

@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from skysy.columns import Column, from_comment
-from skysy.errors import NotFound, WarehouseReadOnly, did_you_mean
+from skysy.errors import NotFound, UsageError, did_you_mean
 from skysy.formats.parquet import ParquetStream
 from skysy.formats.sidecar import write_sidecar
 from skysy.store import Warehouse
@@ -88,9 +88,7 @@ def chosen(warehouse: Warehouse, directory: Path, tables: Sequence[str]) -> list
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise WarehouseReadOnly(
-            f"The directory {directory} cannot be made: {error.strerror}.", "Name another one."
-        ) from error
+        raise UsageError(f"The directory {directory} cannot be made: {error.strerror}.", "Name another one.") from error
     return list(dict.fromkeys(tables or known))
 
 

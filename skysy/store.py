@@ -26,6 +26,7 @@ from skysy.errors import (
     WarehouseReadOnly,
     WarehouseVersion,
 )
+from skysy.log import timed
 
 STORAGE_VERSION = "v1.5.0"
 """Storage format of new warehouses: DuckDB shells from 1.5 on open it."""
@@ -49,7 +50,8 @@ class Warehouse:
 
     def rows(self, query: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """All rows of a query."""
-        return self.con.execute(query, list(parameters)).fetchall()
+        with timed(query):
+            return self.con.execute(query, list(parameters)).fetchall()
 
     def value(self, query: str, parameters: Sequence[Any] = ()) -> Any:
         """The first column of the first row, or None where there is no row."""
@@ -58,7 +60,8 @@ class Warehouse:
 
     def run(self, statement: str, parameters: Sequence[Any] = ()) -> None:
         """Run a statement for its effect."""
-        self.con.execute(statement, list(parameters)).fetchall()
+        with timed(statement):
+            self.con.execute(statement, list(parameters)).fetchall()
 
     def columns(self, schema: str, table: str) -> list[str]:
         """Column names of a table or view in order; empty where it does not exist."""
@@ -175,11 +178,7 @@ def open_warehouse(settings: Settings, *, write: bool = False, make: bool = Fals
     with _ctrl_c() as running:
         if make:
             create(settings)
-        if not settings.database.exists():
-            raise WarehouseMissing(
-                f"There is no warehouse in {settings.warehouse}.",
-                "Make one with `skysy load --release skymapper_dr2 --from DIR`, or name another with --warehouse DIR.",
-            )
+        _check_there(settings)
         if write:
             _check_writable(settings.warehouse)
         con = _connect(settings, read_only=not write)
@@ -335,6 +334,26 @@ def _check_layout(con: duckdb.DuckDBPyConnection, settings: Settings) -> None:
             f"The warehouse {settings.database} has layout {layout}; this skysy reads layout {ledger.LAYOUT}.",
             "Nothing was changed. Load your files into a new warehouse with --warehouse DIR.",
         )
+
+
+def _check_there(settings: Settings) -> None:
+    where = settings.warehouse
+    try:
+        if settings.database.exists():
+            return
+        is_file = where.is_file()
+    except PermissionError as error:
+        raise WarehouseReadOnly(
+            f"The directory {where} cannot be entered: permission denied.",
+            "Nothing was changed. Give yourself the rights, or name another directory with --warehouse DIR.",
+        ) from error
+    if is_file:
+        meant = where.parent if where.name == settings.database.name else "DIR"
+        raise WarehouseMissing(f"{where} is a file; a warehouse is a directory.", f"Write --warehouse {meant}.")
+    raise WarehouseMissing(
+        f"There is no warehouse in {where.absolute() if where == Path() else where}.",
+        "Make one with `skysy load --release skymapper_dr2 --from DIR`, or name another with --warehouse DIR.",
+    )
 
 
 def _check_writable(directory: Path) -> None:

@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import duckdb
+
 from skysy.columns import from_comment
 from skysy.contract import Contract
 from skysy.errors import NotFound, UsageError
@@ -174,11 +176,13 @@ def tell(
 
 
 def _row(warehouse: Warehouse, table: str, object_id: int) -> dict[str, Any]:
-    names = warehouse.columns("main", table)
-    if not names:  # a build of an earlier skysy
+    try:
+        found = warehouse.con.execute(f"SELECT * FROM {table} WHERE object_id = ?", [object_id])
+    except duckdb.CatalogException:  # a build of an earlier skysy
         return {}
-    found = warehouse.rows(f"SELECT * FROM {table} WHERE object_id = ?", [object_id])
-    return dict(zip(names, found[0], strict=True)) if found else {}
+    names = [column[0] for column in found.description or []]
+    row = found.fetchone()
+    return dict(zip(names, row, strict=True)) if row else {}
 
 
 class CutTeller:

@@ -11,8 +11,8 @@ import pyarrow as pa
 import pytest
 
 from skysy.errors import ModelError, NotFound, UsageError
-from skysy.models.build import built_release, run_build
-from skysy.models.plan import Plan, choose_release, plan_build
+from skysy.models.build import run_build
+from skysy.models.plan import Plan, built_release, choose_release, plan_build
 from skysy.models.project import load_project
 from skysy.store import Warehouse, open_warehouse
 

@@ -6,7 +6,7 @@ Numbers: 1 selection, 2 colours, 3 catalogue against snapshot colours, 4 rapid v
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from io import BytesIO
 from pathlib import Path
 
@@ -26,7 +26,7 @@ from skysy.analysis.figures.sky import figure_sky
 from skysy.analysis.figures.style import DARK, LIGHT, Theme
 from skysy.analysis.figures.variability import figure_variability
 
-from skysy.errors import UsageError
+from skysy.errors import NotFound, UsageError, did_you_mean
 from skysy.store import Warehouse
 
 __all__ = [
@@ -80,14 +80,19 @@ def picture(figure: Figure) -> bytes:
     return file.getvalue()
 
 
-def save_figures(warehouse: Warehouse, directory: Path, light_curves: int = 5, theme: Theme = LIGHT) -> list[Path]:
-    """Write all FIGURES, and figure 6 of the first candidates, as PNG files; returns their paths.
+def save_figures(
+    warehouse: Warehouse, directory: Path, light_curves: int = 5, theme: Theme = LIGHT, only: Collection[str] = ()
+) -> list[Path]:
+    """Write FIGURES, or `only` these, and figure 6 of the first candidates, as PNG files; returns their paths.
 
     The directory is made if need be; files of these names are replaced. Raises ModelError where the warehouse has not
-    been built, UsageError where the directory cannot be written.
+    been built, NotFound for an unknown name, UsageError where the directory cannot be written.
     """
     require_build(warehouse)
-    figures = {name: draw(warehouse, theme) for name, draw in FIGURES.items()}
+    for name in only:
+        if name not in FIGURES:
+            raise NotFound(f"There is no figure {name!r}.", did_you_mean(name, FIGURES))
+    figures = {name: draw(warehouse, theme) for name, draw in FIGURES.items() if name in (only or FIGURES)}
     first = warehouse.rows("SELECT object_id FROM candidates ORDER BY rank LIMIT ?", [light_curves])
     for (object_id,) in first:
         figures[f"figure6_{object_id}"] = figure_light_curve(warehouse, object_id, theme)

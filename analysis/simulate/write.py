@@ -24,7 +24,7 @@ from skysy.analysis.simulate.sky import Stars, make_stars
 
 from skysy import __version__
 from skysy.contract import Contract, load_contract
-from skysy.errors import UsageError
+from skysy.errors import UsageError, did_you_mean
 from skysy.formats.parquet import ParquetStream
 from skysy.formats.write import FORMATS, SUFFIX, write_table
 
@@ -167,7 +167,7 @@ def _formats(format: str | None) -> dict[str, str]:
     if format is None:
         return ARCHIVE_FORMATS
     if format not in SUFFIX:
-        raise UsageError(f"There is no format {format!r}.", f"Formats: {', '.join(FORMATS)}.")
+        raise UsageError(f"There is no format {format!r}.", did_you_mean(format, FORMATS))
     if format == "fits":
         raise UsageError(
             "dr2.photometry cannot be FITS: used_in_clip may be NULL, and FITS readers take that for False.",
@@ -193,7 +193,10 @@ def _claim(directory: Path) -> None:
         raise UsageError(
             f"{directory} is there already and not empty.", "Name a new directory, or empty that one first."
         )
-    (directory / TRUTH).mkdir(parents=True)
+    try:
+        (directory / TRUTH).mkdir(parents=True)
+    except OSError as error:
+        raise UsageError(f"{directory} cannot be made: {error.strerror}.", "Name another directory.") from error
 
 
 def _make_batch(survey: _Survey, number: int, start: int, stop: int) -> _Batch:

@@ -26,6 +26,7 @@ from skysy.loaders.archive.services import Service
 
 from skysy import __version__
 from skysy.errors import ArchiveRefused, ArchiveUnreachable, TooMuch, WarehouseError, WarehouseFull
+from skysy.log import timed
 
 _AGAIN = {408, 425, 429, 500, 502, 503, 504}
 _NOT_DONE = {429, 503}
@@ -143,7 +144,13 @@ class Wire:
 
     def _once(self, method: str, url: str, to: Path | None, **words: Any) -> Reply:
         timeout = (_CONNECT_S, self.service.timeout_s)
-        with self._session().request(method, url, stream=True, timeout=timeout, **words) as answer:
+        query = (words.get("data") or words.get("params") or {}).get("QUERY", "")
+        came: list[str] = []
+        with (
+            timed(f"{method} {url}  {query}", came),
+            self._session().request(method, url, stream=True, timeout=timeout, **words) as answer,
+        ):
+            came.append(f"HTTP {answer.status_code}")
             if to is None or answer.status_code >= 400:
                 body = b"".join(self._blocks(answer))
                 digest = hashlib.sha256(body).hexdigest()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from skysy.cli import complete
 from skysy.cli.options import (
     JsonOption,
     MemoryOption,
@@ -28,12 +29,18 @@ if TYPE_CHECKING:
     from skysy.models.project import Project
     from skysy.store import Warehouse
 
-ReleaseOption = Annotated[str, typer.Option("--release", metavar="R", help="The release to ask for, as skymapper_dr2.")]
+ReleaseOption = Annotated[
+    str,
+    typer.Option(
+        "--release", metavar="R", help="The release to ask for, as skymapper_dr2.", autocompletion=complete.releases
+    ),
+]
 RouteOption = Annotated[
     list[str] | None,
     typer.Option(
         "--route", metavar="ROUTE",
         help="sample, images, distances, photometry or simbad; may be repeated.", show_default="all",
+        autocompletion=complete.routes,
     ),
 ]  # fmt: skip
 ServiceOption = Annotated[
@@ -273,6 +280,7 @@ def _interrupted(command: str) -> Iterator[None]:
 
 @contextmanager
 def _progress(quiet: bool) -> Iterator[Progress | None]:
+    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
 
@@ -283,7 +291,7 @@ def _progress(quiet: bool) -> Iterator[Progress | None]:
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("rows {task.fields[speed]}"),
         TimeElapsedColumn(), TimeRemainingColumn(),
     )  # fmt: skip
-    with Bar(*columns) as bar:
+    with Bar(*columns, console=Console(stderr=True)) as bar:
         tasks: dict[str, TaskID] = {}
 
         def tell(tally: Tally) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from skysy.cli import complete
 from skysy.cli.options import (
     JsonOption,
     MemoryOption,
@@ -24,7 +25,13 @@ if TYPE_CHECKING:
 
 ReleaseOption = Annotated[
     str | None,
-    typer.Option("--release", metavar="NAME", help="The archive's release.", show_default="the only one loaded"),
+    typer.Option(
+        "--release",
+        metavar="NAME",
+        help="The archive's release.",
+        show_default="the only one loaded",
+        autocompletion=complete.releases,
+    ),
 ]
 
 

@@ -24,7 +24,7 @@ def candidates(
     Example: skysy candidates --top 20
     """
     from skysy.config import settings
-    from skysy.models.build import built_release
+    from skysy.models.plan import built_release
     from skysy.store import open_warehouse
 
     with open_warehouse(settings(warehouse, memory_limit, threads)) as house:

@@ -1,63 +1,101 @@
-"""The application: every command of skysy, in the order of its help."""
+"""The application: every command of skysy, in the order of its help.
+
+`skysy --help` names them without loading any; the module of a command, and with it typer's reading of its options, comes
+when the command is called or its own help or completion is asked for.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Annotated
+import re
+from collections.abc import Mapping
+from importlib import import_module
+from inspect import cleandoc
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
 from skysy import __version__
-from skysy.cli.archive import doctor, plan, refresh
-from skysy.cli.build import build, status
-from skysy.cli.bundle import bundle, cite, verify
-from skysy.cli.candidates import candidates
-from skysy.cli.demo import demo
-from skysy.cli.diff import diff
-from skysy.cli.export import export
-from skysy.cli.figures import figures
-from skysy.cli.init import init
-from skysy.cli.inject import inject
-from skysy.cli.load import load
-from skysy.cli.match import match
-from skysy.cli.publish import publish
-from skysy.cli.query import shell, sql
-from skysy.cli.recover import recover
-from skysy.cli.report import report
-from skysy.cli.simulate import simulate
-from skysy.cli.unit import test
-from skysy.cli.why import why
 
-_COMMANDS: Mapping[Callable[..., None], str] = {
-    demo: "A simulated sky from files to report, in a minute.",
-    init: "A project of your own: parameters and models.",
-    simulate: "A sky of archive files whose truth is known.",
-    plan: "What the archives would send, before any row moves.",
-    load: "Archive files, or the live archives, into the warehouse.",
-    refresh: "Ask the archives for what is new or changed.",
-    doctor: "Which archives answer, and what is wrong.",
-    build: "Build what is stale of the science.",
-    status: "What is loaded, built, stale, and why.",
-    candidates: "The candidates, most outlying first, with reasons.",
-    why: "The story of one star.",
-    diff: "Two builds compared: who entered, who left, and why.",
-    match: "Pairs of two tables by position.",
-    sql: "Ask the warehouse in SQL.",
-    shell: "A DuckDB shell on the warehouse, read only.",
-    publish: "A snapshot for shells that stay open.",
-    report: "HTML pages: everything, and each candidate.",
-    figures: "The figures as PNG files.",
-    export: "The results as files: Parquet, VOTable, FITS, CSV, HATS.",
-    bundle: "All that a paper rests on, in one archive.",
-    verify: "A bundle rebuilt and compared, without network.",
-    cite: "What to cite, and whom to thank.",
-    inject: "How much flickering would be found, and what share of stars flickers.",
-    recover: "The build held against a simulated truth.",
-    test: "The models on rows written by hand.",
+COMMANDS: Mapping[str, tuple[str, str, tuple[int, ...]]] = {
+    "demo": ("demo", "A simulated sky from files to report, in a minute.", (3, 4, 5)),
+    "init": ("init", "A project of your own: parameters and models.", ()),
+    "simulate": ("simulate", "A sky of archive files whose truth is known.", ()),
+    "plan": ("archive", "What the archives would send, before any row moves.", (3, 6, 7)),
+    "load": ("load", "Archive files, or the live archives, into the warehouse.", (3, 4, 6, 7)),
+    "refresh": ("archive", "Ask the archives for what is new or changed.", (3, 6, 7)),
+    "doctor": ("archive", "Which archives answer, and what is wrong.", (6, 7)),
+    "build": ("build", "Build what is stale of the science.", (3, 5, 6)),
+    "status": ("build", "What is loaded, built, stale, and why.", (3,)),
+    "candidates": ("candidates", "The candidates, most outlying first, with reasons.", (3, 5)),
+    "why": ("why", "The story of one star.", (3, 5, 6)),
+    "diff": ("diff", "Two builds compared: who entered, who left, and why.", (3, 5)),
+    "match": ("match", "Pairs of two tables by position.", (3, 4, 6)),
+    "sql": ("query", "Ask the warehouse in SQL.", (3, 6)),
+    "shell": ("query", "A DuckDB shell on the warehouse, read only.", (3, 6)),
+    "publish": ("publish", "A snapshot for shells that stay open.", (3,)),
+    "report": ("report", "HTML pages: everything, and each candidate.", (3, 5)),
+    "figures": ("figures", "The figures as PNG files.", (3, 5, 6)),
+    "export": ("export", "The results as files: Parquet, VOTable, FITS, CSV, HATS.", (3, 5, 6)),
+    "bundle": ("bundle", "All that a paper rests on, in one archive.", (3, 5)),
+    "verify": ("bundle", "A bundle rebuilt and compared, without network.", (3, 4, 5, 6)),
+    "cite": ("bundle", "What to cite, and whom to thank.", (3,)),
+    "inject": ("inject", "How much flickering would be found, and what share of stars flickers.", (3, 5)),
+    "recover": ("recover", "The build held against a simulated truth.", (3, 5, 6)),
+    "test": ("unit", "The models on rows written by hand.", (5, 6)),
 }
+"""Command -> the module of skysy.cli that has the function of its name, its line in the help of skysy, and the exit codes of
+skysy.errors that it may end with besides those that any command has: 0, 1, 2 and 130."""
+
+
+_TOLD = {3, 7}
+"""Exit codes of commands that open a warehouse or ask an archive, and so have something to tell of with --verbose."""
+_POSITION = re.compile(r"-[\d.]\S*,")
+
+
+class _Positions(TyperCommand):
+    """A command whose argument may be a position, which may begin with a minus and is no option then."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        positions = [word for word in args if _POSITION.match(word)]
+        if positions and "--" not in args:
+            args = [*(word for word in args if word not in positions), "--", *positions]
+        return super().parse_args(ctx, args)
+
+
+class _Lazy(TyperGroup):
+    """A group whose commands are name and short help until one of them is meant."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        for name, (_, short, _) in COMMANDS.items():
+            self.add_command(TyperCommand(name, short_help=short))
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        name, found, rest = super().resolve_command(ctx, args)
+        return name, found and command(str(name)), rest
+
+
+def command(name: str) -> TyperCommand:
+    """The command of a name in COMMANDS, its module loaded."""
+    module, short, codes = COMMANDS[name]
+    function = getattr(import_module(f"skysy.cli.{module}"), name)
+    # A line of backspace keeps a paragraph as it is: an example that is broken in two could not be copied.
+    words = cleandoc(function.__doc__).replace("\n\nExample: ", "\n\n\b\nExample: ")
+    alone = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+    alone.command(name, cls=_Positions if name == "why" else None, help=words, short_help=short)(function)
+    made = typer.main.get_command(alone)
+    assert isinstance(made, TyperCommand)
+    if _TOLD & set(codes):
+        from skysy.cli.verbose import option
+
+        made.params.append(option())
+    return made
+
 
 app = typer.Typer(
     name="skysy",
+    cls=_Lazy,
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -79,9 +117,3 @@ def _frame(
     ] = False,
 ) -> None:
     """Options that belong to no command."""
-
-
-for _function, _short in _COMMANDS.items():
-    # A position may begin with a minus, and is no option then.
-    words = {"ignore_unknown_options": True} if _function is why else None
-    app.command(short_help=_short, context_settings=words)(_function)

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from skysy.cli import complete
 from skysy.cli.options import (
     JsonOption,
     MemoryOption,
@@ -20,10 +21,19 @@ from skysy.cli.options import (
 def export(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="Where the files go; made if need be.")],
     table: Annotated[
-        list[str] | None, typer.Option("--table", metavar="NAME", help="Only this table; may be given again.")
+        list[str] | None,
+        typer.Option(
+            "--table", metavar="NAME", help="Only this table; may be given again.", autocompletion=complete.results
+        ),
     ] = None,
     form: Annotated[
-        str, typer.Option("--format", metavar="F", help="parquet, votable, fits, csv or hats (a catalogue for LSDB).")
+        str,
+        typer.Option(
+            "--format",
+            metavar="F",
+            help="parquet, votable, fits, csv or hats (a catalogue for LSDB).",
+            autocompletion=complete.export_formats,
+        ),
     ] = "parquet",
     hats_threshold: Annotated[
         int | None,
@@ -60,7 +70,7 @@ def export(
     from skysy.export import FORMATS
     from skysy.export import export as export_tables
     from skysy.hats import ROWS_MAX, export_hats
-    from skysy.models.build import built_release
+    from skysy.models.plan import built_release
     from skysy.store import open_warehouse
 
     if form not in FORMATS:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from skysy.cli.options import say
+from skysy.cli.options import JsonOption, print_json, say
 
 
 def init(
@@ -15,6 +15,7 @@ def init(
     example: Annotated[
         bool, typer.Option("--example/--no-example", help="With a worked example: flares of red dwarfs.")
     ] = True,
+    as_json: JsonOption = False,
 ) -> None:
     """Begin a project: a commented skysy.toml, parameters of your own, and a folder for models of your own.
 
@@ -24,6 +25,10 @@ def init(
     """
     from skysy.own import make_own
 
-    for path in make_own(directory, example=example):
+    made = make_own(directory, example=example)
+    if as_json:
+        print_json([str(path) for path in made])
+        return
+    for path in made:
         say(str(path), bold=True)
     typer.echo("Run `skysy build` in that directory; a model of yours is a table of the warehouse like any other.")

@@ -48,8 +48,8 @@ def inject(
     from skysy.analysis.injection import AMPLITUDES_MAG, MODELS
     from skysy.analysis.injection import inject as run
     from skysy.config import settings
-    from skysy.models.build import built_release
     from skysy.models.parameters import apply_built
+    from skysy.models.plan import built_release
     from skysy.models.project import sql_of
     from skysy.store import open_warehouse
 

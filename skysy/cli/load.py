@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from skysy.cli import complete
 from skysy.cli.archive import ConfigOption, RouteOption, ServiceOption, SetOption
 from skysy.cli.options import (
     JsonOption,
@@ -28,7 +29,13 @@ if TYPE_CHECKING:
 
 def load(
     release: Annotated[
-        str, typer.Option("--release", metavar="R", help="The release the files belong to, as skymapper_dr2.")
+        str,
+        typer.Option(
+            "--release",
+            metavar="R",
+            help="The release the files belong to, as skymapper_dr2.",
+            autocompletion=complete.releases,
+        ),
     ],
     source: Annotated[
         Path | None,
@@ -112,6 +119,7 @@ def load(
 @contextmanager
 def _progress(files: int, quiet: bool) -> Iterator[Progress]:
     """What tells of each file as it is loaded: a bar on a terminal, a line a file elsewhere, nothing when quiet."""
+    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
 
@@ -124,7 +132,7 @@ def _progress(files: int, quiet: bool) -> Iterator[Progress]:
         MofNCompleteColumn(),
         TextColumn("{task.fields[speed]}"),
     )
-    with Bar(*columns, TimeRemainingColumn()) as bar:
+    with Bar(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as bar:
         task = bar.add_task("loading", total=files, speed="")
 
         def tell(file: ArchiveFile, done: LoadedFile | None) -> None:

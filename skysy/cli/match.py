@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from skysy.cli import complete
 from skysy.cli.options import JsonOption, MemoryOption, ThreadsOption, WarehouseOption, print_json, say
 
 if TYPE_CHECKING:
@@ -18,9 +19,15 @@ _EPOCH = "Epoch of its positions: a Julian year or a column of such."
 def match(
     left: Annotated[
         str,
-        typer.Argument(metavar="LEFT", help="A table of the warehouse, a Parquet or CSV file, or a HATS catalogue."),
+        typer.Argument(
+            metavar="LEFT",
+            help="A table of the warehouse, a Parquet or CSV file, or a HATS catalogue.",
+            autocompletion=complete.relations,
+        ),
     ],
-    right: Annotated[str, typer.Argument(metavar="RIGHT", help="Another; the larger of the two.")],
+    right: Annotated[
+        str, typer.Argument(metavar="RIGHT", help="Another; the larger of the two.", autocompletion=complete.relations)
+    ],
     radius: Annotated[float, typer.Option("--radius", metavar="ARCSEC", help="How far apart a pair may be.")],
     out: Annotated[
         str | None,
@@ -29,7 +36,13 @@ def match(
         ),
     ] = None,
     find: Annotated[
-        str, typer.Option("--find", metavar="best|all", help="The nearest right row of each left key, or all pairs.")
+        str,
+        typer.Option(
+            "--find",
+            metavar="best|all",
+            help="The nearest right row of each left key, or all pairs.",
+            autocompletion=complete.finds,
+        ),
     ] = "best",
     left_epoch: Annotated[str | None, typer.Option("--left-epoch", metavar="YEAR|COLUMN", help=_EPOCH)] = None,
     right_epoch: Annotated[str | None, typer.Option("--right-epoch", metavar="YEAR|COLUMN", help=_EPOCH)] = None,
@@ -72,6 +85,8 @@ def match(
 
     if out is None and not as_sql:
         raise UsageError("Where should the pairs go?", "Name a file or a table, as --out pairs.parquet or --out pairs.")
+    if as_sql and as_json:
+        raise UsageError("--sql and --json together are two forms.", "Choose one.")
     where = settings(warehouse, memory_limit, threads)
     sides = (
         Given(left, left_key, left_ra, left_dec, left_epoch),

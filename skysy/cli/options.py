@@ -7,9 +7,14 @@ import math
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from skysy.log import verbose
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 WarehouseOption = Annotated[
     Path | None,
@@ -17,6 +22,7 @@ WarehouseOption = Annotated[
         "--warehouse",
         metavar="DIR",
         envvar="SKYSY_WAREHOUSE",
+        readable=False,  # opening it tells more, with the exit code of warehouses
         help="The warehouse directory.",
         show_default="warehouse",
     ),
@@ -56,10 +62,25 @@ def _plain(value: Any) -> Any:
 
 
 def say(text: str, *, err: bool = False, nl: bool = True, **style: Any) -> None:
-    """A line in colour or bold, without either where NO_COLOR is set (https://no-color.org)."""
-    typer.secho(text, err=err, nl=nl, **({} if os.environ.get("NO_COLOR") else style))
+    """A line in colour or bold, without either where `plain`."""
+    if plain():
+        typer.echo(text, err=err, nl=nl)  # secho would put the end of a style behind it
+    else:
+        typer.secho(text, err=err, nl=nl, **style)
+
+
+def plain() -> bool:
+    """Whether to print neither colour nor bold: NO_COLOR is set (https://no-color.org), or the terminal knows none."""
+    return bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
+
+
+def console(**words: Any) -> Console:
+    """rich's console on standard output, which says and does nothing of its own."""
+    from rich.console import Console
+
+    return Console(highlight=False, color_system=None if plain() else "auto", **words)
 
 
 def interactive() -> bool:
-    """Whether progress bars make sense: standard error is a terminal."""
-    return sys.stderr.isatty()
+    """Whether progress bars make sense: standard error is a terminal, and nothing else is told there line by line."""
+    return sys.stderr.isatty() and not verbose()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from skysy.cli.options import JsonOption, MemoryOption, PublishedOption, ThreadsOption, WarehouseOption
+from skysy.cli.options import JsonOption, MemoryOption, PublishedOption, ThreadsOption, WarehouseOption, console
 
 if TYPE_CHECKING:
     from skysy.config import Settings
@@ -48,6 +48,7 @@ def sql(
 
     from skysy.config import settings
     from skysy.errors import UsageError
+    from skysy.log import timed
     from skysy.models.parameters import apply_built
     from skysy.store import is_damage
 
@@ -60,12 +61,13 @@ def sql(
         # A table name must never mean a variable of this program.
         house.run("SET python_enable_replacements = false")
         try:
-            found = house.con.execute(text)
-            if found is None:
-                raise UsageError("There is no query.", "Give one, as skysy sql 'FROM cut_flow'.")
-            names = [column[0] for column in found.description or []]
-            types = [str(column[1]) for column in found.description or []]
-            rows = found.fetchall() if most is None else found.fetchmany(most + 1)
+            with timed(text):
+                found = house.con.execute(text)
+                if found is None:
+                    raise UsageError("There is no query.", "Give one, as skysy sql 'FROM cut_flow'.")
+                names = [column[0] for column in found.description or []]
+                types = [str(column[1]) for column in found.description or []]
+                rows = found.fetchall() if most is None else found.fetchmany(most + 1)
         except duckdb.Error as error:
             if is_damage(error) or isinstance(error, duckdb.InterruptException):
                 raise
@@ -173,7 +175,6 @@ def find_shell() -> str | None:
 def _print_table(names: list[str], types: list[str], rows: list[tuple[Any, ...]]) -> None:
     """A table; where it is wider than the terminal, one line per value and a blank line per row."""
     from rich import box
-    from rich.console import Console
     from rich.measure import Measurement
     from rich.table import Table
     from rich.text import Text
@@ -185,17 +186,15 @@ def _print_table(names: list[str], types: list[str], rows: list[tuple[Any, ...]]
         table.add_column(Text(name), justify="right" if right else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text("NULL", style="dim") if value is None else Text(str(value)) for value in row))
-    console = Console(width=None if sys.stdout.isatty() else 10_000, highlight=False)
-    if Measurement.get(console, console.options.update(max_width=1_000_000), table).maximum <= console.width:
-        console.print(table)
+    to = console(width=None if sys.stdout.isatty() else 10_000)
+    if Measurement.get(to, to.options.update(max_width=1_000_000), table).maximum <= to.width:
+        to.print(table)
         return
     width = max(map(len, names))
     for row in rows:
         for name, value in zip(names, row, strict=True):
-            console.print(
-                f"{name:<{width}}  ", Text("NULL", style="dim") if value is None else Text(str(value)), sep=""
-            )
-        console.print()
+            to.print(f"{name:<{width}}  ", Text("NULL", style="dim") if value is None else Text(str(value)), sep="")
+        to.print()
 
 
 def _print_json(names: list[str], rows: list[tuple[Any, ...]]) -> None:

@@ -25,8 +25,8 @@ def recover(
 
     from skysy.analysis.recovery import compare
     from skysy.config import settings
-    from skysy.models.build import built_release
     from skysy.models.parameters import apply_built
+    from skysy.models.plan import built_release
     from skysy.models.project import load_project
     from skysy.store import open_warehouse
     from skysy.why import FLOW

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from skysy.cli import complete
 from skysy.cli.options import JsonOption, QuietOption, interactive, print_json
 
 
@@ -23,7 +24,12 @@ def simulate(
     ] = 1,
     release: Annotated[
         str,
-        typer.Option("--release", metavar="R", help="Whose tables and columns: skymapper_dr2 or skymapper_dr4."),
+        typer.Option(
+            "--release",
+            metavar="R",
+            help="Whose tables and columns: skymapper_dr2 or skymapper_dr4.",
+            autocompletion=complete.releases,
+        ),
     ] = "skymapper_dr2",
     format: Annotated[
         str | None,
@@ -32,6 +38,7 @@ def simulate(
             metavar="F",
             help="One format for all tables: parquet, csv, csv.gz, votable-binary2, -binary or -tabledata.",
             show_default="a mix, as archives deliver",
+            autocompletion=complete.archive_formats,
         ),
     ] = None,
     known: Annotated[

@@ -7,18 +7,22 @@ from typing import Annotated
 
 import typer
 
+from skysy.cli import complete
 from skysy.cli.options import JsonOption, print_json, say
 
 
 def test(
     models: Annotated[
-        list[str] | None, typer.Argument(metavar="MODEL", help="Models to test.", show_default="all with cases")
+        list[str] | None,
+        typer.Argument(
+            metavar="MODEL", help="Models to test.", show_default="all with cases", autocompletion=complete.models
+        ),
     ] = None,
     cases: Annotated[
         Path, typer.Option("--cases", metavar="DIR", help="Where MODEL.yaml is, one file for each model.")
     ] = Path("tests/unit"),
     release: Annotated[
-        str, typer.Option("--release", metavar="NAME", help="Whose staging is meant.")
+        str, typer.Option("--release", metavar="NAME", help="Whose staging is meant.", autocompletion=complete.releases)
     ] = "skymapper_dr2",
     sql: Annotated[
         Path | None,

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from skysy.cli.options import JsonOption, MemoryOption, ThreadsOption, WarehouseOption, print_json
+from skysy.cli import complete
+from skysy.cli.options import JsonOption, MemoryOption, ThreadsOption, WarehouseOption, console, print_json
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -22,7 +23,12 @@ _MARKS = {
 
 
 def why(
-    target: Annotated[str, typer.Argument(metavar="OBJECT_ID|RA,DEC", help="An object_id, or a position in degrees.")],
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="OBJECT_ID|RA,DEC", help="An object_id, or a position in degrees.", autocompletion=complete.objects
+        ),
+    ],
     radius: Annotated[
         float, typer.Option("--radius", metavar="ARCSEC", min=0, help="How far from a position to look.")
     ] = 5.0,
@@ -33,17 +39,17 @@ def why(
 ) -> None:
     """Tell the story of one star: joins, cuts, measurements, score, and where its rows came from.
 
-    Example: skysy why 147403802        or by position: skysy why 249.5326,-28.7021
+    Example: skysy why 147403802
+
+    Example: skysy why 249.5326,-28.7021 --radius 10
     """
     from dataclasses import asdict
 
-    from rich.console import Console
-
     from skysy.config import settings
     from skysy.contract import load_contract
-    from skysy.models.build import built_release
     from skysy.models.lineage import cut_terms
     from skysy.models.parameters import apply_built
+    from skysy.models.plan import built_release
     from skysy.models.project import load_project, sql_of
     from skysy.store import open_warehouse
     from skysy.why import FLOW, tell
@@ -58,10 +64,10 @@ def why(
     if as_json:
         print_json(asdict(story))
         return
-    _print(Console(highlight=False, soft_wrap=True), story)
+    _print(console(soft_wrap=True), story)
 
 
-def _print(console: Console, story: Story) -> None:
+def _print(to: Console, story: Story) -> None:
     from rich.markup import escape
 
     where = ""
@@ -69,22 +75,22 @@ def _print(console: Console, story: Story) -> None:
         where = f" at {story.raj2000:.6f} {story.dej2000:+.6f} deg"
     if story.separation_arcsec is not None:
         where += f", {story.separation_arcsec:.2f} arcsec from the position asked"
-    console.print(f"[bold]Object {story.object_id}[/]{where}")
+    to.print(f"[bold]Object {story.object_id}[/]{where}")
     if story.known:
-        console.print(f"Known as {story.known['name']} ({story.known['object_type']}).")
-    console.print(_verdict(story))
+        to.print(f"Known as {story.known['name']} ({story.known['object_type']}).")
+    to.print(_verdict(story))
     if story.followup:
         followup = story.followup
         seen = f"{followup['n_observations']} observation{'s' if followup['n_observations'] != 1 else ''}"
-        console.print(f"Follow-up ({seen}): [bold]{followup['verdict']}[/]. {escape(followup['verdict_reason'])}.")
-    console.print("\n[bold]Joins and cuts[/], in order")
+        to.print(f"Follow-up ({seen}): [bold]{followup['verdict']}[/]. {escape(followup['verdict_reason'])}.")
+    to.print("\n[bold]Joins and cuts[/], in order")
     for cut in story.cuts:
-        console.print(f"  {_MARKS[cut.verdict]}  {cut.name:<19} {cut.sentence}: {_terms(cut)}")
-    _print_measurements(console, story)
-    console.print("\n[bold]Where the rows came from[/]")
+        to.print(f"  {_MARKS[cut.verdict]}  {cut.name:<19} {cut.sentence}: {_terms(cut)}")
+    _print_measurements(to, story)
+    to.print("\n[bold]Where the rows came from[/]")
     for origin in story.origins:
         rows = "row" if origin.rows == 1 else "rows"
-        console.print(
+        to.print(
             f"  {origin.table_name}: {origin.rows} {rows} from {origin.source} ({origin.format}), "
             f"loaded {origin.loaded_at} UTC, chunk {origin.chunk_id}, sha256 {origin.sha256[:12]}"
         )
@@ -120,34 +126,34 @@ def _value(value: Any) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-def _print_measurements(console: Console, story: Story) -> None:
+def _print_measurements(to: Console, story: Story) -> None:
     total = story.measurements[0]["n_in"] if story.measurements else 0
     kept = sum(story.filters.values())
     filters = ", ".join(f"{n} {name}" for name, n in story.filters.items()) or "none"
-    console.print(f"\n[bold]Measurements[/]: {kept} of {total} detections count ({filters}) in {story.nights} nights")
+    to.print(f"\n[bold]Measurements[/]: {kept} of {total} detections count ({filters}) in {story.nights} nights")
     for step in story.measurements:
         lost = step["n_fail"] + step["n_null"]
         if lost:
-            console.print(f"  {lost} taken by {step['cut']} ({step['n_fail']} fail, {step['n_null']} missing)")
+            to.print(f"  {lost} taken by {step['cut']} ({step['n_fail']} fail, {step['n_null']} missing)")
     colours = story.colours
     if colours:
         for name, title in (("ug", "u-g"), ("uv", "u-v")):
             if colours[f"{name}_mag"] is None:
-                console.print(f"  {title}: no night with both bands")
+                to.print(f"  {title}: no night with both bands")
             else:
                 nights = colours[f"n_nights_{name}"]
-                console.print(
+                to.print(
                     f"  {title} = {colours[f'{name}_mag']:.4f} +- {colours[f'{name}_err']:.4f} mag from {nights} "
                     f"night{'s' if nights != 1 else ''}"
                 )
     if story.ln_density is not None:
-        console.print(f"  ln density of these colours in the sample: {story.ln_density:.4f}")
+        to.print(f"  ln density of these colours in the sample: {story.ln_density:.4f}")
     found = story.variability
     if found:
-        console.print(
+        to.print(
             f"  rapid delta-u sigma = {found['rapid_u_sigma']:.3f}: {story.rapid_filter} differs by {found['delta_u_mag']:.4f} mag between images "
             f"{found['image_id_i']} and {found['image_id_j']} (errors {found['e_mag_i']:.4f}, {found['e_mag_j']:.4f}), "
             f"the largest of {found['n_sequences']} sequence{'s' if found['n_sequences'] != 1 else ''}"
         )
     else:
-        console.print("  rapid delta-u sigma: no colour sequence with two valid u exposures")
+        to.print("  rapid delta-u sigma: no colour sequence with two valid u exposures")

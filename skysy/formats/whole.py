@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import glob
 import os
 import shutil
@@ -11,6 +12,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from skysy.errors import UsageError
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""Errors of a disk, or a quota on it, without room."""
+
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[BinaryIO]:
@@ -18,7 +24,7 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
 
     What a process that was killed had begun of the same file is taken away.
     """
-    with whole_path(path) as partial, partial.open("wb") as out:
+    with whole_path(path) as partial, _begun(path, partial) as out:
         yield out
 
 
@@ -34,7 +40,8 @@ def whole_path(path: Path) -> Iterator[Path]:
         partial.replace(path)
     except BaseException:
         for left in (partial, Path(f"{partial}.wal")):
-            left.unlink(missing_ok=True)
+            with suppress(OSError):
+                left.unlink()
         raise
     sync(path.parent)
 
@@ -50,7 +57,8 @@ def whole_directory(path: Path) -> Iterator[Path]:
     partial = path.with_name(f".{path.name}.{host}-{os.getpid()}.part")
     old = partial.with_name(f"{partial.name}.old")
     try:
-        partial.mkdir(parents=True)
+        with _told(path):
+            partial.mkdir(parents=True)
         yield partial
         for file in partial.rglob("*"):
             sync(file)
@@ -64,6 +72,22 @@ def whole_directory(path: Path) -> Iterator[Path]:
         raise
     shutil.rmtree(old, ignore_errors=True)
     sync(path.parent)
+
+
+def _begun(path: Path, partial: Path) -> BinaryIO:
+    with _told(path):
+        return partial.open("wb")
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Inside, a place that cannot be written is told under the name that the user gave; a full disk is another matter."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in FULL:
+            raise
+        raise UsageError(f"{path} cannot be written: {error.strerror}.", "Name a place that you may write.") from error
 
 
 def _sweep(path: Path, host: str) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from skysy.columns import Column
-from skysy.errors import UsageError
+from skysy.errors import UsageError, did_you_mean
 from skysy.formats.parquet import ParquetStream
 from skysy.formats.text import write_csv
 from skysy.formats.votable import write_votable
@@ -37,7 +37,7 @@ def write_table(
     "Parquet in the VO" (VOParquet 1.0). Raises UsageError for a format that there is not or that cannot hold a value.
     """
     if format not in SUFFIX:
-        raise UsageError(f"There is no format {format!r}.", f"Formats: {', '.join(FORMATS)}.")
+        raise UsageError(f"There is no format {format!r}.", did_you_mean(format, FORMATS))
     if format == "parquet":
         with ParquetStream(path, columns, name=name, description=description) as stream:
             stream.write(table)

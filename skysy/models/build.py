@@ -15,7 +15,7 @@ from skysy import __version__, ledger
 from skysy.errors import AuditFailed, ModelError
 from skysy.models import parameters
 from skysy.models.files import Audit, Model
-from skysy.models.plan import AuditStep, Built, Engine, Plan, Step, built_release, plan_build, relations
+from skysy.models.plan import AuditStep, Built, Engine, Plan, Step, plan_build, relations
 from skysy.models.project import Project
 from skysy.models.told import STAND, AuditResult, BuildSummary, BuiltModel, Made, Progress, explained
 from skysy.models.touched import Touched
@@ -23,8 +23,6 @@ from skysy.store import Warehouse
 
 if TYPE_CHECKING:
     from skysy.models.cluster import Cluster
-
-__all__ = ["build", "built_release", "run_build"]
 
 SAMPLE_ROWS = 5
 """Offending rows that meta.audit keeps of an audit."""

@@ -27,6 +27,7 @@ _LINE = re.compile(
 )
 _COMMENT = re.compile(r"^(?:\[(?P<unit>[^\]]*)\]\s*)?(?P<description>.*)$")
 _NUMBERS = ("INTEGER", "DECIMAL", "DOUBLE")
+_PLAIN = re.compile(r"-?\d+(?P<places>\.\d+)?", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -147,8 +148,8 @@ def apply(con: duckdb.DuckDBPyConnection, parameters: Parameters) -> None:
 
 def apply_built(warehouse: Warehouse) -> None:
     """Set the parameters of the last build on the warehouse's connection; none before the first build."""
-    for statement in built_statements(warehouse):
-        warehouse.run(statement)
+    if setting := built_statements(warehouse):
+        warehouse.run("\n".join(setting))
 
 
 def built_statements(warehouse: Warehouse) -> list[str]:
@@ -164,6 +165,8 @@ def statements(parameters: Parameters) -> list[str]:
 
 def literal_type(value: str) -> str | None:
     """INTEGER, DECIMAL, DOUBLE, VARCHAR or BOOLEAN; [] for a list (`NULL[]` if empty without a type); None if no literal."""
+    if plain := _PLAIN.fullmatch(value):  # most are; a parser would take longer over them than over a model
+        return "DECIMAL" if plain["places"] else "INTEGER"
     try:
         tree = sqlglot.parse_one(value, dialect="duckdb")
     except SqlglotError:
