@@ -19,6 +19,8 @@ from skysy.formats.values import conform
 
 HEALPIX = Column("_healpix_29", "BIGINT", None, "pos.healpix", "HEALPix cell of its position, order 29, nested, ICRS")
 """The column by which the rows of a catalogue are sorted and cut into files."""
+PROPERTIES, COLLECTION = ("hats.properties", "properties"), "collection.properties"
+"""The files that make a directory a catalogue (the second is of older ones), and a collection of catalogues."""
 ORDER_MAX = 10
 """The smallest cells that a catalogue is cut into, 3.4 arcmin wide; a cell of this order is one file however full it is."""
 _ORDER = 29
@@ -196,7 +198,7 @@ def _write_properties(directory: Path, catalogue: Catalogue, cells: Sequence[Cel
         "hats_version": "v1.0",
     }
     text = "#HATS catalog\n" + "".join(f"{key}={_escaped(str(value))}\n" for key, value in told.items() if value != "")
-    for name in ("hats.properties", "properties"):
+    for name in PROPERTIES:
         (directory / name).write_text(text, encoding="utf-8")
 
 
@@ -207,12 +209,21 @@ def _escaped(text: str) -> str:
 
 def read_properties(directory: Path) -> dict[str, str] | None:
     """What hats.properties, or in older catalogues properties, tells; None where the directory is no HATS catalogue."""
-    for name in ("hats.properties", "properties"):
-        path = directory / name
-        if path.is_file():
-            pairs = (line.partition("=") for line in path.read_text("utf-8").splitlines() if line[:1] not in ("#", "!"))
-            return {key.strip(): value.strip() for key, found, value in pairs if found}
+    for name in PROPERTIES:
+        if (directory / name).is_file():
+            return _told(directory / name)
     return None
+
+
+def read_collection(directory: Path) -> str | None:
+    """The name of the main catalogue of a collection, a directory in it; None where the directory is no collection."""
+    path = directory / COLLECTION
+    return _told(path).get("hats_primary_table_url", "") if path.is_file() else None
+
+
+def _told(path: Path) -> dict[str, str]:
+    pairs = (line.partition("=") for line in path.read_text("utf-8").splitlines() if line[:1] not in ("#", "!"))
+    return {key.strip(): value.strip() for key, found, value in pairs if found}
 
 
 def refuse_other(directory: Path) -> None:
