@@ -11,7 +11,7 @@ from typing import Any
 
 import duckdb
 from skysy.loaders import csv, raw
-from skysy.loaders.files import ArchiveFile, discover, part_of, sha256_of
+from skysy.loaders.files import ArchiveFile, discover, holder_of, part_of, sha256_of
 from skysy.loaders.rows import KEPT, bring_in, column_notes, inspect
 from skysy.loaders.source import Source
 from skysy.loaders.verify import select_columns
@@ -84,8 +84,11 @@ def load_directory(
     *,
     replace: bool = False,
     progress: Progress | None = None,
+    origin: str | None = None,
 ) -> LoadSummary:
     """Load every archive file of a directory; a file that is in already, unchanged, is passed over.
+
+    `origin` is what the ledger keeps as the place of the files, where that is not the directory.
 
     Each file is one transaction: rows, checksums and ledger row are kept together or not at all. Raises a LoadError of
     some kind at the first file that is refused (SourceChanged where its content differs from what was loaded under its name
@@ -93,10 +96,11 @@ def load_directory(
     """
     contract = load_contract(release)
     found = discover(directory, contract)
-    arguments = {"release": release, "from": str(directory), "replace": replace}
+    arguments = {"release": release, "from": origin or str(directory), "replace": replace}
     with _engine(warehouse, "The load"):
         raw.prepare(warehouse, contract)
         _refuse_beside_answers(warehouse, contract, found.files)
+        _drop_gone(warehouse, contract, found.files, replace=replace)
         run_id = ledger.begin_run(warehouse.con, "load", arguments, __version__)
         results = []
         try:
@@ -146,13 +150,13 @@ def _load_file(
             "Nothing was changed. If the new file is right, give the command again with --replace.",
         )
     _refuse_copy(warehouse, contract, file, sha256)
-    known = known or _same_part(warehouse, contract, file, replace=replace)
+    gone = [known[0]] if known else _same_part(warehouse, contract, file, replace=replace)
 
     def commit() -> tuple[int, dict[str, Any]]:
         with _open(file) as source, warehouse.transaction():
             selection = select_columns(file.name, file.table, source)
-            if known is not None:
-                ledger.drop_chunk(warehouse.con, known[0], file.table.name)
+            for one in gone:
+                ledger.drop_chunk(warehouse.con, one, file.table.name)
             chunk_id = ledger.next_chunk_id(warehouse.con)
             bring_in(warehouse, file.name, file.table, source, selection, chunk_id)
             rows, notes = inspect(warehouse, file.table, selection, chunk_id)
@@ -178,7 +182,7 @@ def _load_file(
 
     with _reading(file), _engine(warehouse, file.name):
         rows, notes = warehouse.sparingly(commit)
-    outcome = "replaced" if known is not None else "loaded"
+    outcome = "replaced" if gone else "loaded"
     seconds = time.perf_counter() - started
     return LoadedFile(file.table.name, file.name, file.format, outcome, rows, size, seconds, notes)
 
@@ -239,27 +243,47 @@ def _refuse_same_rows(warehouse: Warehouse, contract: Contract, file: ArchiveFil
         )
 
 
-def _same_part(warehouse: Warehouse, contract: Contract, file: ArchiveFile, *, replace: bool) -> tuple[int, str] | None:
-    """(chunk_id, sha256) of the same part of the table, loaded from a file of another format; None where there is none."""
+def _same_part(warehouse: Warehouse, contract: Contract, file: ArchiveFile, *, replace: bool) -> list[int]:
+    """The chunks of the same part of the table that came from a file of another format, or from a HATS catalogue or a file."""
     loaded = warehouse.rows(
-        "SELECT source, chunk_id, sha256 FROM meta.chunk "
-        "WHERE release = ? AND table_name = ? AND service = 'file' AND state = 'loaded' AND source <> ?",
-        [contract.release, file.table.name, file.name],
+        "SELECT source, chunk_id FROM meta.chunk WHERE release = ? AND table_name = ? AND service = 'file' "
+        "AND state = 'loaded' AND split_part(source, '/', 1) <> ? ORDER BY chunk_id",
+        [contract.release, file.table.name, file.holder],
     )
-    for source, chunk_id, sha256 in loaded:
-        if part_of(source, contract) != (file.table.name, file.part):
-            continue
-        if not replace:
-            raise SourceChanged(
-                f"{file.name} would be the same part of {file.table.name} as {source}, which is loaded.",
-                "Nothing was changed. Give the command again with --replace to have this file instead, or another part name.",
-            )
-        return int(chunk_id), str(sha256)
-    return None
+    found = [(source, id) for source, id in loaded if part_of(source, contract) == (file.table.name, file.part)]
+    if found and not replace:
+        raise SourceChanged(
+            f"{file.holder} would be the same part of {file.table.name} as {holder_of(found[0][0])}, which is loaded.",
+            "Nothing was changed. Give the command again with --replace to have this file instead, or another part name.",
+        )
+    return [int(id) for _, id in found]
+
+
+def _drop_gone(warehouse: Warehouse, contract: Contract, files: Sequence[ArchiveFile], *, replace: bool) -> None:
+    """Take out files that the HATS catalogues of `files` no longer have: after new cuts, the same rows are in others.
+
+    Raises SourceChanged where there are some and `replace` is not given.
+    """
+    there = {file.name for file in files}
+    holders = sorted({file.holder for file in files if file.format == "hats"})
+    loaded = warehouse.rows(
+        "SELECT source, chunk_id, table_name FROM meta.chunk WHERE release = ? AND service = 'file' AND format = 'hats' "
+        "AND state = 'loaded' AND list_contains(?, split_part(source, '/', 1)) ORDER BY chunk_id",
+        [contract.release, holders],
+    )
+    gone = [row for row in loaded if row[0] not in there]
+    if gone and not replace:
+        raise SourceChanged(
+            f"{gone[0][0]} is loaded, and the catalogue has no such file any more: it was cut anew.",
+            "Nothing was changed. If the new catalogue is right, give the command again with --replace.",
+        )
+    with warehouse.transaction():
+        for _, chunk_id, table in gone:
+            ledger.drop_chunk(warehouse.con, chunk_id, table)
 
 
 def _open(file: ArchiveFile) -> Source:
-    if file.format == "parquet":
+    if file.format in ("parquet", "hats"):
         from skysy.loaders.parquet import open_parquet
 
         return open_parquet(file.path)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
@@ -131,12 +131,14 @@ def _export_whole(warehouse: Warehouse, path: Path, table: str, form: str) -> Ex
 
 
 def _as_fits_can(rows: pa.Table, columns: Sequence[Column]) -> tuple[list[Column], tuple[str, ...]]:
-    """Booleans with NULLs as SMALLINT, and what a reader of the file must know."""
+    """Booleans with NULLs as numbers, and what a reader of the file must know."""
+    from skysy.formats.fits import booleans_as_numbers
+
     found, notes = [], []
     for column in columns:
         nulls = rows.column(column.name).null_count
         if column.type == "BOOLEAN" and nulls:
-            found.append(replace(column, type="SMALLINT", description=f"{column.description} (0 false, 1 true)"))
+            found += booleans_as_numbers([column])
             notes.append(f"{column.name} is written as 0 and 1: readers of FITS take a boolean's NULL for false")
             continue
         if column.type in ("VARCHAR", "DATE") and nulls:

@@ -214,6 +214,19 @@ def test_quotas_are_exact_and_no_kind_is_missing_in_the_smallest_sky() -> None:
         assert counts["flickerer"] == max(20, round(0.004 * objects))
 
 
+def test_fits_holds_booleans_as_numbers_with_their_nulls(sky: Path, tmp_path: Path) -> None:
+    made = simulate(tmp_path / "sky", 1_000, 7, format="fits")
+    assert {file.path.suffix for file in made.files} == {".fits"}
+    with fits.open(tmp_path / "sky" / "dr2.photometry.fits") as hdus:
+        column = hdus[1].columns["used_in_clip"]
+        flags = hdus[1].data["used_in_clip"]
+        assert column.format == "I"
+        found = {True: int((flags == 1).sum()), False: int((flags == 0).sum()), None: int((flags == column.null).sum())}
+    wanted = duckdb.sql(f"SELECT used_in_clip, count(*) FROM '{sky}/dr2.photometry.csv.gz' GROUP BY ALL").fetchall()
+    assert found == dict(wanted)
+    assert min(found.values()) > 0
+
+
 @pytest.mark.parametrize("objects", [0, 999, 1_000_001])
 def test_impossible_numbers_are_refused_before_anything_is_written(tmp_path: Path, objects: int) -> None:
     with pytest.raises(UsageError, match="cannot be simulated"):
@@ -228,8 +241,6 @@ def test_a_directory_that_holds_something_and_formats_that_do_not_fit_are_refuse
     assert checksums(sky) == before
     with pytest.raises(UsageError, match="no format 'xls'"):
         simulate(tmp_path / "sky", 1_000, 1, format="xls")
-    with pytest.raises(UsageError, match="cannot be FITS"):
-        simulate(tmp_path / "sky", 1_000, 1, format="fits")
     assert list(tmp_path.iterdir()) == []
 
 

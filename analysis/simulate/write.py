@@ -25,6 +25,7 @@ from skysy.analysis.simulate.sky import Stars, make_stars
 from skysy import __version__
 from skysy.contract import Contract, load_contract
 from skysy.errors import UsageError, did_you_mean
+from skysy.formats.fits import booleans_as_numbers
 from skysy.formats.parquet import ParquetStream
 from skysy.formats.write import FORMATS, SUFFIX, write_table
 
@@ -123,7 +124,7 @@ def simulate(
 
     The same objects, seed and batch give the same bytes; another `release` the same sky, as its archive names tables and
     columns, with the same truth of stars and sequences. `format` writes all tables in one format instead
-    of the archives' mix. `progress` is called with (objects done, all objects). Memory does not grow with
+    of the archives' mix; FITS has booleans as 0 and 1, with a TNULL. `progress` is called with (objects done, all objects). Memory does not grow with
     `objects` beyond one batch. Raises UsageError for a number outside 1,000 to 1,000,000, for an unknown
     format and for a directory that holds something, NotFound for a release that cannot be simulated.
     """
@@ -168,11 +169,6 @@ def _formats(format: str | None) -> dict[str, str]:
         return ARCHIVE_FORMATS
     if format not in SUFFIX:
         raise UsageError(f"There is no format {format!r}.", did_you_mean(format, FORMATS))
-    if format == "fits":
-        raise UsageError(
-            "dr2.photometry cannot be FITS: used_in_clip may be NULL, and FITS readers take that for False.",
-            "Choose another format; without --format the distances come as FITS.",
-        )
     return dict.fromkeys(ARCHIVE_FORMATS, format)
 
 
@@ -288,7 +284,8 @@ class _Writer:
         about = self._contract.table(name)
         form = self._formats[name]
         path = self._directory / f"{name}{mark}{SUFFIX[form]}"
-        write_table(path, form, table, about.columns, name=name, description=about.description)
+        columns = booleans_as_numbers(about.columns) if form == "fits" else about.columns
+        write_table(path, form, table, columns, name=name, description=about.description)
         return SimulatedFile(path, name, table.num_rows, path.stat().st_size)
 
 

@@ -105,9 +105,16 @@ class Wire:
         if self.stop.wait(seconds):
             raise Stopped
 
-    def get(self, url: str, params: Mapping[str, Any] | None = None, *, to: Path | None = None) -> Reply:
-        """GET, the body as text or into the file `to`."""
-        return self._send("GET", url, True, to, params=params)
+    def get(
+        self,
+        url: str,
+        params: Mapping[str, Any] | None = None,
+        *,
+        to: Path | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Reply:
+        """GET, the body as text or into the file `to`; `headers` are sent besides those of every request."""
+        return self._send("GET", url, True, to, params=params, headers=headers)
 
     def delete(self, url: str) -> Reply:
         """DELETE."""

@@ -46,7 +46,7 @@ def demo(
     else:
         simulate(archive, objects=objects, seed=seed)
     step(f"load --release skymapper_dr2 --from {archive} {place}")
-    load(release="skymapper_dr2", source=archive, warehouse=warehouse)
+    load(release="skymapper_dr2", source=str(archive), warehouse=warehouse)
     step(f"build {place}")
     build(warehouse=warehouse)
     step(f"recover {archive} {place}")

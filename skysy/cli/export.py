@@ -48,6 +48,15 @@ def export(
     light_curves: Annotated[
         bool, typer.Option("--light-curves", help="HATS: each object with its measurements as lists.")
     ] = False,
+    margin: Annotated[
+        float | None,
+        typer.Option(
+            "--margin",
+            metavar="ARCSEC",
+            help="HATS: beside each catalogue, the rows so near to a cell that they are not in.",
+            show_default="none",
+        ),
+    ] = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
     warehouse: WarehouseOption = None,
@@ -61,7 +70,7 @@ def export(
 
     Example: skysy export results --table candidates --table colours
 
-    Example: skysy export catalogues --format hats --table sample --light-curves
+    Example: skysy export catalogues --format hats --table sample --light-curves --margin 10
     """
     from dataclasses import asdict
 
@@ -75,8 +84,8 @@ def export(
 
     if form not in FORMATS:
         raise UsageError(f"There is no format {form!r}.", did_you_mean(form, FORMATS))
-    if form != "hats" and (hats_threshold or light_curves):
-        raise UsageError("--hats-threshold and --light-curves go with --format hats.")
+    if form != "hats" and (hats_threshold or light_curves or margin is not None):
+        raise UsageError("--hats-threshold, --light-curves and --margin go with --format hats.")
 
     def say(name: str) -> None:
         if not (quiet or as_json):
@@ -86,7 +95,13 @@ def export(
         built_release(house)
         if form == "hats":
             written = export_hats(
-                house, directory, table or (), say, rows_max=hats_threshold or ROWS_MAX, light_curves=light_curves
+                house,
+                directory,
+                table or (),
+                say,
+                rows_max=hats_threshold or ROWS_MAX,
+                light_curves=light_curves,
+                margin_arcsec=margin,
             )
         else:
             written = export_tables(house, directory, table or (), say, form)

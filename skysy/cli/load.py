@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -38,9 +37,12 @@ def load(
         ),
     ],
     source: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
-            "--from", metavar="DIR", help="A directory of archive files.", show_default="ask the live archives"
+            "--from",
+            metavar="DIR",
+            help="A directory of archive files and HATS catalogues, or the URL of such catalogues.",
+            show_default="ask the live archives",
         ),
     ] = None,
     replace: Annotated[bool, typer.Option("--replace", help="Take files that changed since they were loaded.")] = False,
@@ -67,6 +69,8 @@ def load(
     goes on after any end. `skysy plan` says what the archives would send.
 
     Example: skysy load --release skymapper_dr2 --from archive
+
+    Example: skysy load --release skymapper_dr2 --from https://example.org/hats
     """
     from dataclasses import asdict
 
@@ -74,6 +78,7 @@ def load(
     from skysy.config import settings
     from skysy.errors import UsageError
     from skysy.loaders.load import count_files, load_directory, plan_directory
+    from skysy.loaders.mirror import fetch_catalogues, local_directory
     from skysy.store import open_warehouse
 
     where = settings(warehouse, memory_limit, threads)
@@ -93,20 +98,27 @@ def load(
         raise UsageError(
             "--from DIR asks no archive: --offline, --route, --service, --config and --set do not go with it."
         )
+    directory = local_directory(source)
     if dry_run:
+        if directory is None:
+            raise UsageError(
+                "--dry-run looks at files that are on this machine.",
+                "A load from a URL copies them into the warehouse's raw directory first, and goes on after any end.",
+            )
         if where.database.exists():
             with open_warehouse(where) as house:
-                summary = plan_directory(house, release, source)
+                summary = plan_directory(house, release, directory)
         else:
-            summary = plan_directory(None, release, source)
+            summary = plan_directory(None, release, directory)
     else:
-        files = count_files(release, source)
+        files = count_files(release, directory) if directory else 0  # what cannot be loaded makes no warehouse
         try:
-            with (
-                open_warehouse(where, write=True, make=True) as house,
-                _progress(files, quiet or as_json) as tell,
-            ):
-                summary = load_directory(house, release, source, replace=replace, progress=tell)
+            with open_warehouse(where, write=True, make=True) as house:
+                if directory is None:
+                    directory = fetch_catalogues(source, release, where.warehouse, _fetching(quiet or as_json))
+                    files = count_files(release, directory)
+                with _progress(files, quiet or as_json) as tell:
+                    summary = load_directory(house, release, directory, replace=replace, progress=tell, origin=source)
         except KeyboardInterrupt:
             typer.echo("Interrupted. Files that were in whole stay; run `skysy load` again to go on.", err=True)
             raise typer.Exit(130) from None
@@ -144,6 +156,16 @@ def _progress(files: int, quiet: bool) -> Iterator[Progress]:
         yield tell
 
 
+def _fetching(quiet: bool) -> Callable[[str, int, int], None]:
+    """What tells how many files of a catalogue have come: some lines at most."""
+
+    def tell(name: str, done: int, files: int) -> None:
+        if not quiet and (done == files or done % max(files // 10, 1) == 0):
+            typer.echo(f"fetched    {name}  {done:,} of {files:,} files", err=True)
+
+    return tell
+
+
 def _speed(done: LoadedFile) -> str:
     return f"{done.rows / done.seconds:,.0f} rows/s" if done.rows and done.seconds else ""
 
@@ -163,9 +185,14 @@ def _print(summary: LoadSummary) -> None:
         told = ", ".join(f"{n} {outcome}" for outcome, n in sorted(outcomes.items()))
         rows = sum(one.rows for one in parts)
         typer.echo(f"{table:<38}  {f'{rows:,} rows' if rows else '':>17}  {told}")
+    told_of: dict[tuple[str, str], int] = {}
     for one in summary.files:
         for words in _notes(one):
-            typer.echo(f"note: {one.source}: {words}")
+            # All files of a HATS catalogue have the same to say.
+            said = one.source.partition("/")[0], words
+            told_of[said] = told_of.get(said, 0) + 1
+    for (source, words), files in told_of.items():
+        typer.echo(f"note: {source}{f' ({files:,} files)' * (files > 1)}: {words}")
     if summary.ignored:
         typer.echo(f"left alone: {', '.join(summary.ignored)}")
 

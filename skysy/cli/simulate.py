@@ -36,7 +36,7 @@ def simulate(
         typer.Option(
             "--format",
             metavar="F",
-            help="One format for all tables: parquet, csv, csv.gz, votable-binary2, -binary or -tabledata.",
+            help="One format for all tables: parquet, csv, csv.gz, fits, votable-binary2, -binary or -tabledata.",
             show_default="a mix, as archives deliver",
             autocompletion=complete.archive_formats,
         ),

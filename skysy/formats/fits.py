@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import BinaryIO
 
 import numpy as np
@@ -23,6 +24,19 @@ _FORMATS = {
     pa.float32(): "E",
     pa.float64(): "D",
 }
+
+
+def booleans_as_numbers(columns: Sequence[Column]) -> list[Column]:
+    """The columns with each BOOLEAN as a 16-bit 0 and 1, which its description says; NULL is then a TNULL.
+
+    A FITS logical column holds NULL as the byte 0, which readers take for False (FITS Standard 4.0, section 7.3.3.1).
+    """
+    return [
+        replace(one, type="SMALLINT", description=f"{one.description} (0 false, 1 true)")
+        if one.type == "BOOLEAN"
+        else one
+        for one in columns
+    ]
 
 
 def write_fits(out: BinaryIO, table: pa.Table, columns: Sequence[Column], name: str, description: str) -> None:

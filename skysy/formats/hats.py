@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,8 @@ from skysy.formats.values import conform
 
 HEALPIX = Column("_healpix_29", "BIGINT", None, "pos.healpix", "HEALPix cell of its position, order 29, nested, ICRS")
 """The column by which the rows of a catalogue are sorted and cut into files."""
+PROPERTIES, COLLECTION = ("hats.properties", "properties"), "collection.properties"
+"""The files that make a directory a catalogue (the second is of older ones), and a collection of catalogues."""
 ORDER_MAX = 10
 """The smallest cells that a catalogue is cut into, 3.4 arcmin wide; a cell of this order is one file however full it is."""
 _ORDER = 29
@@ -51,7 +53,10 @@ class Cell:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """What is written: its name, columns with HEALPIX first, those that hold lists, and which columns are the position."""
+    """What is written: its name, columns with HEALPIX first, those that hold lists, and which columns are the position.
+
+    A margin catalogue, of rows near the cells of another one, names that as its `primary` and how near [arcsec].
+    """
 
     name: str
     description: str
@@ -61,6 +66,8 @@ class Catalogue:
     dec: str
     rows_max: int
     made_at: str
+    primary: str = ""
+    threshold_arcsec: float = 0.0
 
     @property
     def schema(self) -> pa.Schema:
@@ -88,35 +95,32 @@ def cells_of(numbers: npt.NDArray[np.int64], counts: npt.NDArray[np.int64], rows
 
 
 def write_catalogue(
-    directory: Path, catalogue: Catalogue, cells: Sequence[Cell], batches: Iterable[pa.RecordBatch]
+    directory: Path, catalogue: Catalogue, cells: Sequence[Cell], pieces: Iterable[tuple[int, pa.RecordBatch]]
 ) -> int:
-    """The catalogue in an empty directory, from its rows sorted by HEALPIX; returns how many these are.
+    """The catalogue in an empty directory, from pieces of its rows; returns how many rows these are.
 
-    One file is open at a time, so memory does not grow with the table.
+    Each piece comes with the index of its cell; they come cell by cell, those of a cell in the order of HEALPIX. One file
+    is open at a time, so memory does not grow with the table.
     """
     dataset = directory / "dataset"
+    dataset.mkdir()
     schema = catalogue.schema
     footers: list[pq.FileMetaData] = []
-    waiting = iter(cells)
-    cell: Cell | None = None
+    now = -1
     writer: pq.ParquetWriter | None = None
     rows = 0
     try:
-        for batch in batches:
-            rows += batch.num_rows
-            while batch.num_rows:
-                numbers = batch.column(HEALPIX.name).to_numpy()
-                if cell is None or numbers[0] >= cell.end:
-                    if writer:
-                        writer.close()
-                    cell = next(waiting)
-                    path = dataset / cell.path
-                    path.parent.mkdir(parents=True, exist_ok=True)
-                    writer = pq.ParquetWriter(path, schema, compression="zstd", metadata_collector=footers)
-                here = int(np.searchsorted(numbers, cell.end))
-                assert writer is not None
-                writer.write_table(_shaped(batch.slice(0, here), catalogue, schema))
-                batch = batch.slice(here)
+        for place, piece in pieces:
+            if place != now:
+                if writer:
+                    writer.close()
+                now = place
+                path = dataset / cells[now].path
+                path.parent.mkdir(parents=True, exist_ok=True)
+                writer = pq.ParquetWriter(path, schema, compression="zstd", metadata_collector=footers)
+            assert writer is not None
+            writer.write_table(_shaped(piece, catalogue, schema))
+            rows += piece.num_rows
     finally:
         if writer:
             writer.close()
@@ -125,6 +129,28 @@ def write_catalogue(
     (directory / "partition_info.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     _write_properties(directory, catalogue, cells, rows)
     return rows
+
+
+def by_cell(batches: Iterable[pa.RecordBatch], cells: Sequence[Cell]) -> Iterator[tuple[int, pa.RecordBatch]]:
+    """Rows sorted by HEALPIX cut at the borders of the cells that they lie in, each piece with the index of its cell."""
+    ends = np.array([cell.end for cell in cells])
+    for batch in batches:
+        borders = np.searchsorted(batch.column(HEALPIX.name).to_numpy(), ends)
+        yield from _cut(batch, borders)
+
+
+def by_column(batches: Iterable[pa.RecordBatch], column: str) -> Iterator[tuple[int, pa.RecordBatch]]:
+    """Rows sorted by a column that says the index of their cell cut where it changes; the column is taken off."""
+    for batch in batches:
+        places = batch.column(column).to_numpy()
+        borders = np.searchsorted(places, np.arange(places.max(initial=-1) + 1), side="right")
+        yield from _cut(batch.drop_columns(column), borders)
+
+
+def _cut(batch: pa.RecordBatch, borders: npt.NDArray[np.int64]) -> Iterator[tuple[int, pa.RecordBatch]]:
+    starts = np.concatenate([[0], borders[:-1]])
+    for place in np.flatnonzero(borders > starts):
+        yield int(place), batch.slice(starts[place], borders[place] - starts[place])
 
 
 def _shaped(batch: pa.RecordBatch, catalogue: Catalogue, schema: pa.Schema) -> pa.Table:
@@ -154,15 +180,17 @@ def _write_properties(directory: Path, catalogue: Catalogue, cells: Sequence[Cel
     told = {
         "obs_collection": catalogue.name,
         "obs_title": catalogue.description,
-        "dataproduct_type": "object",
+        "dataproduct_type": "margin" if catalogue.primary else "object",
+        "hats_primary_table_url": catalogue.primary,
+        "hats_margin_threshold": catalogue.threshold_arcsec if catalogue.primary else "",
         "hats_nrows": rows,
         "hats_col_ra": catalogue.ra,
         "hats_col_dec": catalogue.dec,
         "hats_col_healpix": HEALPIX.name,
         "hats_col_healpix_order": _ORDER,
         "hats_npix_suffix": ".parquet",
-        "hats_order": max(cell.order for cell in cells),
-        "hats_max_rows": catalogue.rows_max,
+        "hats_order": max((cell.order for cell in cells), default=0),
+        "hats_max_rows": "" if catalogue.primary else catalogue.rows_max,
         "hats_estsize": size // 1024,
         "moc_sky_fraction": f"{covered:.6f}",
         "hats_builder": f"skysy v{__version__}",
@@ -170,7 +198,7 @@ def _write_properties(directory: Path, catalogue: Catalogue, cells: Sequence[Cel
         "hats_version": "v1.0",
     }
     text = "#HATS catalog\n" + "".join(f"{key}={_escaped(str(value))}\n" for key, value in told.items() if value != "")
-    for name in ("hats.properties", "properties"):
+    for name in PROPERTIES:
         (directory / name).write_text(text, encoding="utf-8")
 
 
@@ -181,12 +209,21 @@ def _escaped(text: str) -> str:
 
 def read_properties(directory: Path) -> dict[str, str] | None:
     """What hats.properties, or in older catalogues properties, tells; None where the directory is no HATS catalogue."""
-    for name in ("hats.properties", "properties"):
-        path = directory / name
-        if path.is_file():
-            pairs = (line.partition("=") for line in path.read_text("utf-8").splitlines() if line[:1] not in ("#", "!"))
-            return {key.strip(): value.strip() for key, found, value in pairs if found}
+    for name in PROPERTIES:
+        if (directory / name).is_file():
+            return _told(directory / name)
     return None
+
+
+def read_collection(directory: Path) -> str | None:
+    """The name of the main catalogue of a collection, a directory in it; None where the directory is no collection."""
+    path = directory / COLLECTION
+    return _told(path).get("hats_primary_table_url", "") if path.is_file() else None
+
+
+def _told(path: Path) -> dict[str, str]:
+    pairs = (line.partition("=") for line in path.read_text("utf-8").splitlines() if line[:1] not in ("#", "!"))
+    return {key.strip(): value.strip() for key, found, value in pairs if found}
 
 
 def refuse_other(directory: Path) -> None:
