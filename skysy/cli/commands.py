@@ -17,6 +17,7 @@ from skysy.cli.export import export
 from skysy.cli.figures import figures
 from skysy.cli.init import init
 from skysy.cli.inject import inject
+from skysy.cli.lightcurve import lightcurve
 from skysy.cli.load import load
 from skysy.cli.match import match
 from skysy.cli.publish import publish
@@ -33,6 +34,7 @@ _COMMANDS: Mapping[Callable[..., None], str] = {
     simulate: "A sky of archive files whose truth is known.",
     plan: "What the archives would send, before any row moves.",
     load: "Archive files, or the live archives, into the warehouse.",
+    lightcurve: "TESS light curves of an object, to check flickering.",
     refresh: "Ask the archives for what is new or changed.",
     doctor: "Which archives answer, and what is wrong.",
     build: "Build what is stale of the science.",
