@@ -94,3 +94,45 @@ def write_spoc(path: Path, made: Made, *, sector: int | None = 1, tess_mag: floa
     table.header.update({"BJDREFI": 2457000, "BJDREFF": 0.0})
     fits.HDUList([first, table]).writeto(path, checksum=True, overwrite=True)
     return path
+
+
+def write_qlp(path: Path, made: Made, *, sector: int = 27) -> Path:
+    """A file as QLP writes it: relative fluxes, those freed of slow change beside them."""
+    first = fits.PrimaryHDU()
+    first.header.update({"ORIGIN": "MIT/QLP", "SECTOR": sector, "TESSMAG": 11.5})
+    n = len(made.time_btjd)
+    columns = [
+        fits.Column("TIME", "D", unit="BJD - 2457000, days", array=made.time_btjd),
+        fits.Column("CADENCENO", "J", array=np.arange(n)),
+        fits.Column("SAP_FLUX", "E", array=made.flux / made.level),
+        fits.Column("KSPSAP_FLUX", "E", array=np.ones(n)),
+        fits.Column("KSPSAP_FLUX_ERR", "E", array=np.full(n, 3e-4)),
+        fits.Column("QUALITY", "J", array=made.quality),
+    ]
+    fits.HDUList([first, fits.BinTableHDU.from_columns(columns, name="LIGHTCURVE")]).writeto(path, overwrite=True)
+    return path
+
+
+def write_eleanor(path: Path, made: Made) -> Path:
+    """A file as eleanor writes it: no unit, no magnitude, FLUX_ERR that of RAW_FLUX."""
+    first = fits.PrimaryHDU()
+    first.header.update({"GITHUB": "https://github.com/afeinstein20/eleanor", "SECTOR": 5})
+    n = len(made.time_btjd)
+    columns = [
+        fits.Column("TIME", "D", array=made.time_btjd),
+        fits.Column("RAW_FLUX", "E", array=made.flux * 1.1),
+        fits.Column("CORR_FLUX", "E", array=made.flux),
+        fits.Column("FLUX_ERR", "E", array=np.full(n, 3.0)),
+        fits.Column("QUALITY", "I", array=made.quality),
+        fits.Column("FFIINDEX", "I", array=np.arange(n)),
+    ]
+    fits.HDUList([first, fits.BinTableHDU.from_columns(columns)]).writeto(path, overwrite=True)
+    return path
+
+
+def write_csv(path: Path, made: Made, zero: float = 0.0) -> Path:
+    """A plain CSV; `zero` is added to the times."""
+    lines = ["# made by hand", "time,flux,flux_err"]
+    lines += [f"{t + zero:.7f},{f:.4f}," for t, f in zip(made.time_btjd, made.flux, strict=True)]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
