@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from conftest import DR2, ENGINES, MakeArchive, fill, red_giant, together
+from skysy.analysis.report.flickering import flickering_of
 from skysy.loaders.curve_files import read_light_curve
 from skysy.loaders.curves import Wanted, load_curves
 from tess_curves import Made, curve, write_csv, write_eleanor, write_qlp, write_spoc
@@ -265,6 +266,12 @@ def test_a_new_light_curve_makes_only_its_own_rows_anew_and_the_same_tables(
     )
     assert [row[:4] for row in found] == [(star, "quiet giant", 3, True) for star in giants]
     assert found[3][4] == 0.25
+    with open_warehouse(where) as warehouse:
+        read = flickering_of(warehouse, [*giants[:2], 5])
+    assert set(read) == set(giants[:2])
+    [sector] = read[giants[1]]
+    assert (len(sector.bins), sector.row["n_giants"], sector.band_uhz) == (sector.row["n_bins"], 3, (50.0, 200.0))
+    assert len(sector.spectrum) == 144
 
 
 def test_float32_fluxes_measure_as_their_doubles_do(tmp_path: Path) -> None:
