@@ -46,7 +46,7 @@ class Bench:
         self.con.register("_points", pa.concat_tables(rows))
         self.con.execute(
             "CREATE TABLE tess.light_curve AS SELECT *, 'SAP_FLUX' AS flux_column, 'electron/s' AS flux_unit, 10.0 AS tess_mag, "
-            "NULL::DOUBLE AS flux_share, 'SPOC' AS pipeline, FALSE AS is_comparison FROM _points"
+            "NULL::DOUBLE AS flux_share, 'SPOC' AS pipeline, FALSE AS is_comparison, 1 AS _chunk_id FROM _points"
         )
         found = project(*settings)
         parameters.apply(self.con, found.parameters)

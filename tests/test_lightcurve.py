@@ -9,16 +9,29 @@ from typing import Any
 import numpy as np
 import pytest
 from astropy.io import fits
-from conftest import DR2, ENGINES, MakeArchive, fill, red_giant, together
+from conftest import DR2, ENGINES, fill, red_giant, together
+from pytest_httpserver import HTTPServer
 from skysy.analysis.report.flickering import flickering_of
+from skysy.loaders.curve_download import fetch_curve
 from skysy.loaders.curve_files import read_light_curve
 from skysy.loaders.curves import Wanted, load_curves
+from tess_bench import Bench
 from tess_curves import Made, curve, write_csv, write_eleanor, write_qlp, write_spoc
 from typer.testing import CliRunner
+from werkzeug import Request, Response
 
 from skysy.cli.commands import app
 from skysy.config import Settings
-from skysy.errors import ContractError, FileDamaged, LoadError, SkysyError, SourceChanged, UsageError, ValueDamaged
+from skysy.errors import (
+    ArchiveRefused,
+    ContractError,
+    FileDamaged,
+    LoadError,
+    SkysyError,
+    SourceChanged,
+    UsageError,
+    ValueDamaged,
+)
 from skysy.models.build import run_build
 from skysy.models.project import load_project
 from skysy.store import create, open_warehouse
@@ -231,56 +244,82 @@ def test_the_command_takes_objects_of_the_catalogue_and_comparison_stars(house: 
     assert told.stdout.startswith("unchanged  lc.csv  sector 9, flux of CSV")
 
 
-def test_a_new_light_curve_makes_only_its_own_rows_anew_and_the_same_tables(
-    make_archive: MakeArchive, tmp_path: Path
-) -> None:
+def test_a_new_light_curve_makes_only_its_own_rows_anew_and_the_same_tables(tmp_path: Path) -> None:
     giants = [STAR + 10 * place for place in range(4)]
     files = {
         star: write_spoc(tmp_path / f"{star}.fits", curve(place, days=6, flicker_ppm=300 * place))
         for place, star in enumerate(giants)
     }
-    where = make_archive(together(*(red_giant(star) for star in giants)), settings=["tess_compare_stars=3"])
-    project = load_project(DR2, settings=["tess_compare_stars=3"])
-    anew: dict[str, int | None] = {}
-    for star, path in files.items():
-        load(where, path, object_id=star)
-        if star in giants[1:3]:
-            continue  # three together, then one
-        with open_warehouse(where, write=True) as warehouse:
-            built = run_build(warehouse, project, engines=ENGINES).models
-        anew = {one.name: one.anew for one in built}
-    assert set(anew) == {
-        "stg_tess__light_curve",
-        "int_flickering__bins",
-        "int_flickering__spectra",
-        "int_flickering__sectors",
-        "flickering",
-    }
-    tables = [name for name in anew if name != "stg_tess__light_curve"]
-    renewed = [rows(where, f"FROM {name} ORDER BY ALL") for name in tables]
+    where = Settings(tmp_path / "warehouse", "1GB", 2)
+    create(where)
     with open_warehouse(where, write=True) as warehouse:
-        run_build(warehouse, project, engines=ENGINES, force=True)
-    assert [rows(where, f"FROM {name} ORDER BY ALL") for name in tables] == renewed
+        fill(warehouse, DR2, together(*(red_giant(star) for star in giants)))
+        project = load_project(DR2, settings=["tess_compare_stars=3"])
+        for star, path in files.items():
+            load_curves(warehouse, DR2, [path], Wanted(star))
+            if star == giants[2]:
+                run_build(warehouse, project, engines=ENGINES)
+        built = {one.name: one for one in run_build(warehouse, project, engines=ENGINES).models}
+        read = flickering_of(warehouse, [*giants[:2], 5])
+    models = ("int_flickering__bins", "int_flickering__spectra", "int_flickering__sectors")
+    assert set(built) == {"stg_tess__light_curve", *models, "flickering"}
+    assert [built[name].anew for name in models] == [288 - 47, 144, 1]
+    assert set(read) == set(giants[:2])
+    [sector] = read[giants[1]]
+    assert (len(sector.bins), sector.row["n_giants"], sector.band_uhz) == (sector.row["n_bins"], 3, (50.0, 200.0))
+    assert len(sector.spectrum) == 144
     found = rows(
         where, "SELECT object_id, role, n_giants, ratio IS NOT NULL, p_rank FROM flickering ORDER BY object_id"
     )
     assert [row[:4] for row in found] == [(star, "quiet giant", 3, True) for star in giants]
     assert found[3][4] == 0.25
-    with open_warehouse(where) as warehouse:
-        read = flickering_of(warehouse, [*giants[:2], 5])
-    assert set(read) == set(giants[:2])
-    [sector] = read[giants[1]]
-    assert (len(sector.bins), sector.row["n_giants"], sector.band_uhz) == (sector.row["n_bins"], 3, (50.0, 200.0))
-    assert len(sector.spectrum) == 144
+    whole = Bench({(star, 1): as_read(path) for star, path in files.items()})
+    for name in models[:2]:
+        assert rows(where, f"FROM {name} ORDER BY ALL") == whole.rows(f"FROM {name} ORDER BY ALL")
+
+
+def as_read(path: Path) -> Made:
+    """A light curve with the 32-bit fluxes of its file."""
+    found = read_light_curve(path)
+    assert found.quality is not None
+    return Made(found.time_btjd, found.flux, found.quality)
 
 
 def test_float32_fluxes_measure_as_their_doubles_do(tmp_path: Path) -> None:
-    from tess_bench import Bench
-
     made = curve(4, days=8, flicker_ppm=300)
-    read = read_light_curve(write_spoc(tmp_path / "a.fits", made))
-    rounded = Made(read.time_btjd, read.flux, made.quality)
+    rounded = as_read(write_spoc(tmp_path / "a.fits", made))
     one, other = Bench({(1, 1): made, (2, 1): rounded}).rows(
         "SELECT flicker_var_ppm2 FROM int_flickering__sectors ORDER BY object_id"
     )
     assert other[0] == pytest.approx(one[0], rel=1e-3)
+
+
+def test_a_light_curve_at_an_address_is_fetched_once_and_whole(
+    house: Settings, tmp_path: Path, httpserver: HTTPServer
+) -> None:
+    body = write_spoc(tmp_path / "a_lc.fits", DAY).read_bytes()
+    asked = []
+
+    def answer(request: Request) -> Response:
+        asked.append(request.args["uri"])
+        return Response(b"", 503, {"Retry-After": "0"}) if len(asked) == 1 else Response(body, 200)
+
+    httpserver.expect_request("/Download/file").respond_with_handler(answer)
+    address = httpserver.url_for("/Download/file") + "?uri=mast:TESS/product/a_lc.fits"
+    words = ["lightcurve", address, "--object", str(STAR), "--warehouse", str(house.warehouse)]
+    for outcome in ("loaded", "unchanged"):
+        done = CliRunner().invoke(app, words)
+        assert done.stdout.startswith(f"{outcome:<9}  a_lc.fits  sector 1"), done.output
+    assert asked == ["mast:TESS/product/a_lc.fits"] * 2
+    [kept] = (house.warehouse / "raw" / "tess").rglob("*.*")
+    assert kept.read_bytes() == body
+
+
+def test_an_address_that_gives_no_file_leaves_nothing(tmp_path: Path, httpserver: HTTPServer) -> None:
+    httpserver.expect_request("/gone.fits").respond_with_data("no", status=404)
+    with pytest.raises(ArchiveRefused, match="HTTP 404"):
+        fetch_curve(httpserver.url_for("/gone.fits"), tmp_path)
+    for address in ("ftp://a/b.fits", "https://a/page.html", "https://a/../.fits", "https:///b.fits"):
+        with pytest.raises(UsageError):
+            fetch_curve(address, tmp_path)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []

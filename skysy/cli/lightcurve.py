@@ -12,7 +12,10 @@ from skysy.cli.options import JsonOption, MemoryOption, ThreadsOption, Warehouse
 
 def lightcurve(
     files: Annotated[
-        list[Path], typer.Argument(metavar="FILE...", help="FITS light curves of TESS, or CSV with time and flux.")
+        list[str],
+        typer.Argument(
+            metavar="FILE...", help="FITS light curves of TESS, or CSV with time and flux; https addresses, too."
+        ),
     ],
     object_id: Annotated[int, typer.Option("--object", metavar="ID", help="The survey object that they are of.")],
     sector: Annotated[int | None, typer.Option("--sector", metavar="N", help="For files that do not tell it.")] = None,
@@ -40,20 +43,24 @@ def lightcurve(
     """Bring TESS light curves of one object in; `skysy build` then measures flickering.
 
     Each file is one sector. FITS files of SPOC, TESS-SPOC, QLP and eleanor are known; quality bits are kept and used when
-    building. What is in already, unchanged, is passed over.
+    building. What is in already, unchanged, is passed over. What lies at an https address is kept in WAREHOUSE/raw/tess.
 
     Example: skysy lightcurve tess2018206045859-s0001-0000000261136679-0120-s_lc.fits --object 147403802
     """
     from dataclasses import asdict
 
     from skysy.config import settings
+    from skysy.loaders.curve_download import fetch_curve, is_address
     from skysy.loaders.curves import Wanted, load_curves
     from skysy.models.plan import choose_release
     from skysy.store import open_warehouse
 
     wanted = Wanted(object_id, sector, flux_column, tess_mag, comparison)
-    with open_warehouse(settings(warehouse, memory_limit, threads), write=True) as house:
-        loaded = load_curves(house, choose_release(house, release), files, wanted, replace=replace)
+    where = settings(warehouse, memory_limit, threads)
+    with open_warehouse(where, write=True) as house:
+        chosen = choose_release(house, release)
+        paths = [fetch_curve(one, where.warehouse) if is_address(one) else Path(one) for one in files]
+        loaded = load_curves(house, chosen, paths, wanted, replace=replace)
     if as_json:
         print_json([asdict(one) for one in loaded])
         return

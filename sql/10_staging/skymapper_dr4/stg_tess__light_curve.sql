@@ -2,6 +2,7 @@
 --
 -- grain:  one row per object_id, sector and cadence
 -- key:    object_id, sector, time_btjd (not unique: a file may tell a cadence twice)
+-- scope:  chunk
 -- kind:   view
 -- inputs: tess.light_curve
 -- source: files brought in with `skysy lightcurve` (docs/tess.md)
@@ -19,7 +20,8 @@ SELECT
     CAST(CASE WHEN isfinite(tess_mag) THEN tess_mag END AS DOUBLE) AS tess_mag, -- TESS magnitude as told [mag] {phot.mag;em.opt.I}
     CAST(CASE WHEN isfinite(flux_share) THEN flux_share END AS DOUBLE) AS flux_share, -- share of the star in the flux of its aperture {stat.value}
     CAST(pipeline AS VARCHAR) AS pipeline,                                  -- who made it {meta.id;meta.software}
-    CAST(coalesce(is_comparison, FALSE) AS BOOLEAN) AS is_comparison        -- given as a comparison giant {meta.code}
+    CAST(coalesce(is_comparison, FALSE) AS BOOLEAN) AS is_comparison,       -- given as a comparison giant {meta.code}
+    CAST(_chunk_id AS INTEGER) AS chunk_id                                  -- the load that brought the row, see meta.chunk {meta.id}
 FROM tess.light_curve
 WHERE object_id IS NOT NULL
   AND sector IS NOT NULL
