@@ -68,7 +68,16 @@ def open_fits(path: Path, table: TableContract) -> Source:
 
 
 def _open(path: Path, held: ExitStack) -> tuple[Any, list[Any]]:
-    """The rows and column definitions of the first binary table; astropy's warnings of damage are errors here."""
+    """The rows and column definitions of the first binary table."""
+    _, hdu = first_table(path, held)
+    return hdu.data, list(hdu.columns)
+
+
+def first_table(path: Path, held: ExitStack) -> tuple[Any, Any]:
+    """(HDUs of a FITS file, its first binary table), open until `held` closes; the table's data are read and whole.
+
+    astropy's warnings of damage are errors here: raises FileDamaged for a file that is cut, has no table, or not its checksum.
+    """
     packed = is_packed(path)
     if packed:
         with path.open("rb") as content:
@@ -82,7 +91,7 @@ def _open(path: Path, held: ExitStack) -> tuple[Any, list[Any]]:
             hdus = held.enter_context(fits.open(raw, memmap=not packed, character_as_bytes=True, checksum=True))
             hdu = next((one for one in hdus if isinstance(one, fits.BinTableHDU)), None)
             if hdu is not None:
-                rows, definitions = hdu.data, list(hdu.columns)
+                hdu.data  # noqa: B018  read here, so that damage is told here
                 whole = packed or path.stat().st_size >= hdu.fileinfo()["datLoc"] + hdu.size
         except Exception as error:  # astropy raises many kinds; each means that the file cannot be read
             raise FileDamaged(f"{path.name} is not a whole FITS file: {_sentence(error)}.", _AGAIN) from error
@@ -90,7 +99,7 @@ def _open(path: Path, held: ExitStack) -> tuple[Any, list[Any]]:
         raise FileDamaged(f"{path.name} holds no binary table.", _KEPT)
     if not whole:
         raise FileDamaged(f"{path.name} is cut: rows are missing at its end.", _AGAIN)
-    return rows, definitions
+    return hdus, hdu
 
 
 def _sentence(error: Exception) -> str:

@@ -85,6 +85,23 @@ SET VARIABLE xray_kev_min = 2.4;              -- [keV] hard X-ray photons are ab
 SET VARIABLE peculiar_classes = ['S', 'SC', 'CS', 'C', 'CH', 'R', 'N']; -- classes of S and carbon stars, whose Balmer lines mislead without He I (Lucy 2021; Castelaz et al. 2000)
 SET VARIABLE balmer_extinction = [2.535, 3.609, 4.174, 4.437]; -- [mag.mag**-1] A(lambda) / E(B-V) of H alpha, beta, gamma, delta (Cardelli, Clayton and Mathis 1989, R_V = 3.1)
 
+-- Flickering in TESS light curves: the power spectrum between two frequencies, held against giants as bright.
+SET VARIABLE tess_quality_refused = 55487;    -- bits of QUALITY whose points do not count: 1, 2, 4, 8 pointing, 16 Argabrightening, 32 desaturation, 128 by hand, 2048 and 4096 stray light, 16384 calibration, 32768 too few targets (TESS Science Data Products Description Document, table 28); not 64, 512 and 1024, which flickering may set off
+SET VARIABLE tess_quality_breaks = 32;        -- bits of QUALITY after which the level may jump: 32 = reaction wheels desaturated, a momentum dump (TESS Science Data Products Description Document, table 28)
+SET VARIABLE tess_gap_d = 0.2;                -- [d] a longer gap between points that count begins a new segment, with a trend of its own: the pause between orbits is longer, pointing settles within it
+SET VARIABLE tess_bin_s = 1800.0;             -- [s] points of a faster cadence are averaged over this, so that all sectors have one band and one smearing: cadence of the full-frame images of sectors 1 to 26 (TESS Instrument Handbook)
+SET VARIABLE tess_trend_d = 1.0;              -- [d] width of the running line that is taken away as trend: leaves power above three or four times 11.6 uHz as it is
+SET VARIABLE tess_segment_bins = 24;          -- bins a segment needs: half a width of the trend, less has no trend of its own
+SET VARIABLE tess_clip_sigma = 5.0;           -- bins farther than this many robust sigmas from the running median and from the running line do not count: of Gaussian noise one bin in two million
+SET VARIABLE tess_band_uhz = [50.0, 200.0];   -- [uHz] frequencies in which flickering is looked for, periods of 1.4 to 5.6 h: above nu_max of giants with log g below 2.5 (nu_max = 3090 uHz (g / g_sun) (Teff / Teff_sun)^-0.5, Kjeldsen and Bedding 1995), below the noise band
+SET VARIABLE tess_noise_uhz = [230.0, 270.0]; -- [uHz] frequencies whose mean power density is taken as that of white noise, up to the Nyquist frequency 278 uHz of 1800 s; flickering there is taken for noise, so its measure is rather too small
+SET VARIABLE tess_bins_min = 240;             -- bins a sector needs for a measure: 5 d, and then 65 frequencies in the band
+SET VARIABLE tess_compare_mag = 0.5;          -- [mag] comparison giants are as bright within this in TESS magnitude: noise and systematics go with brightness
+SET VARIABLE tess_compare_stars = 20;         -- comparison giants needed: a rank among fewer says little, the smallest is 1 / (1 + number)
+SET VARIABLE tess_zero_point_mag = 20.44;     -- [mag] TESS magnitude of 1 electron/s, where the file does not tell the star's (TESS Instrument Handbook: 20.44 +- 0.05)
+SET VARIABLE tess_blend_arcsec = 15.0;        -- [arcsec] a survey source closer than this shares the TESS pixel of 21 arcsec; the survey looks no farther
+SET VARIABLE tess_share_min = 0.8;            -- a smaller share of the star in the flux of its aperture (CROWDSAP) calls for caution
+
 -- What is asked of the archives: the cuts above that can be made there, loosened, on this part of the sky.
 SET VARIABLE archive_margin = 0.1;            -- fraction by which limits are loosened in the queries of sql/archive, so that cuts may change without a new download
 SET VARIABLE archive_ra_deg = [0, 360];       -- [deg] right ascensions asked for, from and up to

@@ -47,6 +47,7 @@ REQUIRED = {
     "known.objects": "object_id name",
     "simbad.matches": "object_id main_id",
     "followup.observations": "object_id observed_on",
+    "tess.light_curve": "object_id sector",
     "s82.lightcurves": "object_id time mag magerr band",
     "s82.periods": "object_id period",
 }
@@ -56,7 +57,7 @@ BIGINTS = """
     ext.allwise.cntr ext.gaia_dr2.source_id gaiadr2_complements.geometric_distance.source_id
     dr4.master.object_id dr4.master.twomass_key dr4.master.allwise_cntr dr4.master.gaia_dr3_id1
     dr4.photometry.object_id dr4.photometry.image_id dr4.images.image_id ext.gaia_dr3.source_id gedr3dist.main.source_id
-    known.objects.object_id followup.observations.object_id s82.lightcurves.object_id s82.periods.object_id
+    known.objects.object_id followup.observations.object_id tess.light_curve.object_id s82.lightcurves.object_id s82.periods.object_id
 """
 KEYS = {
     "dr2.master": ("object_id",),
@@ -74,6 +75,7 @@ KEYS = {
     "known.objects": ("object_id",),
     "simbad.matches": ("object_id",),
     "followup.observations": ("object_id", "observed_on", "instrument"),
+    "tess.light_curve": ("object_id", "sector", "time_btjd"),
     "s82.lightcurves": (),
     "s82.periods": ("object_id",),
 }

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from html_page import Element, Page, rows_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from skysy.analysis.report.facts import read_facts
+from skysy.analysis.report.flickering import Sector, draw_sector
 from skysy.analysis.report.neighbours import Colours
 from skysy.analysis.report.places import services, sexagesimal
 from skysy.analysis.report.render import Pages, curve_of
@@ -336,3 +338,55 @@ def test_places_just_south_of_the_equator_keep_their_sign_and_services_know_plus
     assert sexagesimal(359.9999999, 89.9999999) == "00 00 00.00 +90 00 00.0"
     assert "10.00000%20%2B0.50000" in services(10.0, 0.5)["SIMBAD"]
     assert all("%20-0.50000" in one for one in services(10.0, -0.5).values())
+
+
+def sector(number: int = 1, **changes: Any) -> Sector:
+    """A sector of a hundred bins and as many frequencies, one bin of them clipped."""
+    row = {
+        "sector": number, "method": "", "pipeline": "<b>QLP", "flux_column": "SAP_FLUX", "tess_mag": 10.25, "n_bins": 99, "cadence_s": 1800.0,
+        "span_d": 3.0, "rms_ppm": 300.0, "white_ppm2_uhz": 100.0, "band_to_white": 2.5, "flicker_rms_ppm": 150.0,
+        "flicker_var_ppm2": 22500.0, "flicker_var_err_ppm2": 2500.0, "n_giants": 21, "giants_var_ppm2": 2250.0, "ratio": 10.0,
+        "p_rank": 1 / 22, "comparison": "compared with 21 giants", "cautions": "a survey source is near",
+    }  # fmt: skip
+    bins = [(1325 + 0.02 * n, 10.0 * n, None if n == 50 else 9.0 * n) for n in range(100)]
+    return Sector(row | changes, bins, [(2.0 * n, 1e4 / n) for n in range(1, 101)], (50.0, 200.0))
+
+
+def test_the_page_tells_of_each_tess_sector_and_says_what_the_measure_is_not(warehouse: Warehouse, star: Star) -> None:
+    sectors = [
+        sector(),
+        sector(2, ratio=None, p_rank=None, giants_var_ppm2=None, comparison="not compared: 3 giants", cautions=""),
+    ]
+    page = render(warehouse, replace(star, flickering=sectors))
+    cells = [[cell.text for cell in row.all("td")] for row in captioned(page, "Flickering").all("tbody")[0].all("tr")]
+    assert cells == [
+        ["<b>QLP, SAP_FLUX", "10.25", "99", "300", "2.50", "150", "9.0", "10.0", "0.045"],
+        ["<b>QLP, SAP_FLUX", "10.25", "99", "300", "2.50", "150", "9.0", "–", "–"],
+    ]
+    text = page.root.text
+    assert "not the method of Merc et al. 2024" in text
+    assert "Sector 1: compared with 21 giants; a survey source is near." in text
+    assert "Sector 2: not compared: 3 giants." in text
+    labels = [one.attributes["aria-label"] for one in page.root.all("svg")]
+    assert sum(label.startswith("TESS sector") for label in labels) == 2
+
+
+def test_a_star_without_a_tess_light_curve_says_so(pages: dict[int, Page]) -> None:
+    assert all("No TESS light curve of it is loaded." in page.root.text for page in pages.values())
+
+
+def test_the_drawing_of_a_sector_has_every_bin_the_trend_where_it_is_and_the_levels() -> None:
+    svg = str(draw_sector(sector()).svg)
+    paths = dict(re.findall(r'<path class="(\w+)" d="([^"]+)"', svg))
+    assert paths["dots"].count("M") == 100
+    assert paths["j"].count("M") + paths["j"].count("L") == 99
+    assert paths["thin"].count("L") == 99
+    x = [float(one) for one in re.findall(r"M([\d.]+) ", paths["dots"])]
+    assert x == sorted(x)
+    y = [float(one) for one in re.findall(r"M[\d.]+ ([\d.]+)h0", paths["dots"])]
+    assert y == sorted(y, reverse=True)  # bright at the top
+    heights = {name: float(re.findall(r"M\d+ ([\d.]+)H", paths[name])[0]) for name in ("white", "giants")}
+    assert heights["giants"] < heights["white"]  # 2250 ppm^2 over 150 uHz: 15 more than 100
+    assert "giants" not in dict(
+        re.findall(r'<path class="(\w+)" d="([^"]+)"', str(draw_sector(sector(giants_var_ppm2=None)).svg))
+    )

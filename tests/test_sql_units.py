@@ -81,6 +81,11 @@ SLIPS = {
     "known_recovery": ("failure.passed IS NULL END", "FALSE END"),
     "stg_followup__observations": ("SELECT DISTINCT", "SELECT"),
     "followup": ("ionisation_potential_ev > getvariable", "ionisation_potential_ev >= getvariable"),
+    "stg_tess__light_curve": ("coalesce(quality, 0)", "quality"),
+    "int_flickering__bins": ("slope * CAST(n * time_ud", "0 * CAST(n * time_ud"),
+    "int_flickering__spectra": ("2 * bin_s * 1e-6 / n", "bin_s * 1e-6 / n"),
+    "int_flickering__sectors": ("noise_p / n_noise AS white", "noise_p / n_band AS white"),
+    "flickering": ("AND r.object_id <> g.object_id", ""),
     "simbad_status": ("WHEN m.main_id IS NULL THEN 'none'", "WHEN m.main_id IS NULL THEN 'not asked'"),
 }  # fmt: skip
 

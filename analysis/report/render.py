@@ -15,6 +15,7 @@ import jinja2
 from markupsafe import Markup
 from skysy.analysis.report.curve import MOST_SEQUENCES, Drawing, draw_nights, draw_sequence, sequences_of
 from skysy.analysis.report.facts import Candidate, Facts
+from skysy.analysis.report.flickering import MOST_DRAWN, draw_sector
 from skysy.analysis.report.folder import MARK
 from skysy.analysis.report.places import services, sexagesimal
 from skysy.analysis.report.plates import Plate
@@ -79,6 +80,7 @@ class Pages:
         page = self._star.render(
             c=star.candidate, star=star, curve=curve, before=before, after=after, row=star.row, sample=star.sample,
             effective=star.effective, surveys=_SURVEYS, place=_place(star.candidate), difference=_difference,
+            sectors=star.flickering, sectors_drawn=[draw_sector(one) for one in star.flickering if one.bins][:MOST_DRAWN],
         )  # fmt: skip
         return page.strip() + "\n"
 

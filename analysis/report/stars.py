@@ -9,6 +9,7 @@ from typing import Any
 
 from skysy.analysis.report.curve import Pair, Point
 from skysy.analysis.report.facts import Candidate
+from skysy.analysis.report.flickering import Sector, flickering_of
 from skysy.analysis.report.neighbours import Colours, Neighbour, neighbours_of
 
 from skysy.store import Warehouse
@@ -58,6 +59,7 @@ class Star:
     pair: Pair | None
     cuts: list[Cut]
     neighbours: list[Neighbour]
+    flickering: list[Sector]
 
     @property
     def by_night(self) -> list[tuple[int, list[Point]]]:
@@ -95,6 +97,7 @@ def _read_some(
         )
     )  # fmt: skip
     points, nights = _points(warehouse, ids), _nights(warehouse, ids)
+    flickering = flickering_of(warehouse, ids)
     neighbours = neighbours_of(warehouse, colours, [(one.object_id, one.ug_mag, one.uv_mag) for one in candidates])
     for candidate in candidates:
         star = candidate.object_id
@@ -109,6 +112,7 @@ def _read_some(
             pair=_pair(rapid.get(star)),
             cuts=teller.tell(matched[star], verdicts[star]),
             neighbours=neighbours.get(star, []),
+            flickering=flickering.get(star, []),
         )
 
 

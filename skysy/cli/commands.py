@@ -23,6 +23,7 @@ COMMANDS: Mapping[str, tuple[str, str, tuple[int, ...]]] = {
     "simulate": ("simulate", "A sky of archive files whose truth is known.", ()),
     "plan": ("archive", "What the archives would send, before any row moves.", (3, 6, 7)),
     "load": ("load", "Archive files, or the live archives, into the warehouse.", (3, 4, 6, 7)),
+    "lightcurve": ("lightcurve", "TESS light curves of an object, to check flickering.", (3, 4, 6, 7)),
     "refresh": ("archive", "Ask the archives for what is new or changed.", (3, 6, 7)),
     "doctor": ("archive", "Which archives answer, and what is wrong.", (6, 7)),
     "build": ("build", "Build what is stale of the science.", (3, 5, 6)),
