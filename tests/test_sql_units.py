@@ -81,6 +81,10 @@ SLIPS = {
     "known_recovery": ("failure.passed IS NULL END", "FALSE END"),
     "stg_followup__observations": ("SELECT DISTINCT", "SELECT"),
     "followup": ("ionisation_potential_ev > getvariable", "ionisation_potential_ev >= getvariable"),
+    "stg_mast__observations": ("calib_level DESC NULLS LAST", "calib_level"),
+    "stg_mast__products": ("'^/mast/'", "'^/'"),
+    "mast_observation": ("AND o.target_name = 'TESS FFI' THEN", "THEN"),
+    "mast_missions": ("WHEN s.object_id IS NULL THEN 'none'", "WHEN s.object_id IS NULL THEN 'not asked'"),
     "simbad_status": ("WHEN m.main_id IS NULL THEN 'none'", "WHEN m.main_id IS NULL THEN 'not asked'"),
 }  # fmt: skip
 

@@ -33,7 +33,8 @@ RouteOption = Annotated[
     list[str] | None,
     typer.Option(
         "--route", metavar="ROUTE",
-        help="sample, images, distances, photometry or simbad; may be repeated.", show_default="all",
+        help="sample, images, distances, photometry, simbad, mast or products; may be repeated.",
+        show_default="the first five",
     ),
 ]  # fmt: skip
 ServiceOption = Annotated[
@@ -195,6 +196,10 @@ def load_offline(release: str, where: Settings, *, as_json: bool) -> None:
         typer.echo(f"{answers:,} kept answers loaded again, {rows:,} rows; nobody was asked.")
 
 
+WITH_PRODUCTS = "SELECT DISTINCT obsid FROM mast_observation WHERE mission <> 'TESS FFI' ORDER BY 1"
+"""Observations whose files are asked for; a full-frame image of TESS is of thousands of stars."""
+
+
 class Science:
     """Which ids a route asks for, by the SQL of the release over what is loaded so far."""
 
@@ -202,20 +207,40 @@ class Science:
         self._house, self._project = house, project
 
     def keys(self, route: str) -> list[int]:
-        """source_id of all loaded objects for distances, object_id of the sample for photometry and SIMBAD."""
+        """source_id of all loaded objects for distances, object_id of the sample for photometry and SIMBAD.
+
+        Of the list as it was last built: object_id of the candidates for mast, obsid of their observations for products.
+        """
         if route == "distances":
             query = "SELECT DISTINCT gaia_id1 FROM stg_survey__master WHERE gaia_id1 IS NOT NULL ORDER BY 1"
             return [int(row[0]) for row in self._ask("stg_survey__master", query)]
         if route in ("photometry", "simbad"):
             return [int(row[0]) for row in self._ask("sample", "SELECT object_id FROM sample ORDER BY 1")]
+        if route == "mast":
+            return [int(row[0]) for row in self._built("candidates", "SELECT object_id FROM candidates ORDER BY 1")]
+        if route == "products":
+            return [int(row[0]) for row in self._built("mast_observation", WITH_PRODUCTS)]
         return []
 
     def positions(self, route: str) -> Positions:
         """ICRS positions of the sample in degrees, for routes that ask by object."""
+        if route == "mast":
+            found = self._built("candidates", "SELECT object_id, raj2000, dej2000 FROM candidates")
+            return {int(key): (float(ra), float(dec)) for key, ra, dec in found}
         if route not in ("photometry", "simbad"):
             return {}
         found = self._ask("sample", "SELECT object_id, raj2000, dej2000 FROM sample")
         return {int(key): (float(ra), float(dec)) for key, ra, dec in found}
+
+    def _built(self, table: str, query: str) -> list[tuple[Any, ...]]:
+        from skysy.errors import NotFound
+
+        if not self._house.columns("main", table):
+            raise NotFound(
+                f"The warehouse has no table {table}: nothing is built yet.",
+                "MAST is asked about candidates; `skysy build` makes them.",
+            )
+        return self._house.rows(query)
 
     def _ask(self, model: str, query: str) -> list[tuple[Any, ...]]:
         from skysy.models.views import as_views
@@ -235,7 +260,7 @@ def request_of(
     from skysy.contract import load_contract
     from skysy.errors import UsageError, did_you_mean
     from skysy.loaders.archive.load import Request
-    from skysy.loaders.archive.services import ROUTES, load_services
+    from skysy.loaders.archive.services import ROUTES, USUAL, load_services
     from skysy.models.project import load_project
 
     for name in routes or ():
@@ -245,7 +270,7 @@ def request_of(
     known = load_services(config, _chosen(services))
     known.route(release, ROUTES[0])
     limits = {one.name: one.value_sql for one in project.parameters.values()}
-    return Request(load_contract(release), known, limits, tuple(routes or ROUTES)), project
+    return Request(load_contract(release), known, limits, tuple(routes or USUAL)), project
 
 
 def _chosen(services: Sequence[str] | None) -> dict[str, str]:

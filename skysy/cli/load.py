@@ -26,7 +26,23 @@ if TYPE_CHECKING:
     from skysy.loaders.load import LoadedFile, LoadSummary, Progress
 
 
+def _complete_route(incomplete: str) -> list[str]:
+    from skysy.loaders.archive.services import ROUTES
+
+    return [name for name in ROUTES if name.startswith(incomplete)]
+
+
 def load(
+    routes: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[ROUTE]...",
+            autocompletion=_complete_route,
+            show_default="the first five",
+            help="What to ask the live archives for: sample, images, distances, photometry, simbad, mast, products.",
+        ),
+    ] = None,
+    *,
     release: Annotated[
         str, typer.Option("--release", metavar="R", help="The release the files belong to, as skymapper_dr2.")
     ],
@@ -59,7 +75,7 @@ def load(
     Everything is checked against the release's contract and kept with its ledger row or not at all, so the same command
     goes on after any end. `skysy plan` says what the archives would send.
 
-    Example: skysy load --release skymapper_dr2 --from archive
+    Example: skysy load --release skymapper_dr2 --from archive        or, of the candidates: skysy load mast --release skymapper_dr2
     """
     from dataclasses import asdict
 
@@ -70,6 +86,7 @@ def load(
     from skysy.store import open_warehouse
 
     where = settings(warehouse, memory_limit, threads)
+    route = [*(routes or ()), *(route or ())]
     if source is None:
         if replace or dry_run:
             raise UsageError(
@@ -84,7 +101,7 @@ def load(
         return
     if offline or route or service or config or set_:
         raise UsageError(
-            "--from DIR asks no archive: --offline, --route, --service, --config and --set do not go with it."
+            "--from DIR asks no archive: --offline, routes, --service, --config and --set do not go with it."
         )
     if dry_run:
         if where.database.exists():

@@ -1,0 +1,327 @@
+"""MAST asked about candidates: what came is what MAST has, once, with its types; what is no whole answer is an error in words."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from archive_client import raw_hashes
+from conftest import Sky, create, shared_sky, table_rows
+from mast_archive import MastArchive
+from skysy.loaders.archive import wire
+from skysy.loaders.archive.cone import CONTROL_DEG
+from skysy.loaders.raw import prepare
+from typer.testing import CliRunner, Result
+
+from skysy.cli.commands import app
+from skysy.config import Settings
+from skysy.contract import load_contract
+from skysy.errors import SkysyError
+from skysy.store import open_warehouse
+
+CANDIDATES = {101: (10.0, -30.0), 102: (40.0, -35.0), 103: (200.0, -40.0), 104: (200.01, -40.0)}
+"""The last two lie in one footprint of GALEX; the second has nothing."""
+
+
+def observation(obsid: int, collection: str, ra: float, dec: float, **others: Any) -> dict[str, Any]:
+    return {
+        "obsid": obsid, "obs_collection": collection, "s_ra": ra, "s_dec": dec, "calib_level": 2, "obs_id": f"o{obsid}",
+        "intentType": "science", "t_min": 58000.5, "t_max": 58000.75, "t_exptime": 100, **others,
+    }  # fmt: skip
+
+
+R_AQR = [observation(900 + place, "IUE", *CONTROL_DEG, instrument_name="SWP", reach=0.001) for place in range(2)]
+HELD = [
+    *R_AQR,
+    observation(2003585980, "SWIFT", 10.0, -30.0, instrument_name="UVOT", filters="UVW1", reach=0.1, t_exptime=511.25),
+    observation(2003585981, "SWIFT", 10.0, -30.0, instrument_name="XRT", reach=0.1),
+    observation(27403835, "TESS", 10.0, -30.0, instrument_name="Photometer", target_name="38846515", t_exptime=120),
+    observation(
+        1000016660, "GALEX", 200.1, -40.1, obs_id=6374469411427844097, reach=0.6, t_exptime=None, srcDen=58000.5
+    ),
+]  # fmt: skip
+
+
+@dataclass
+class User:
+    """Someone with a warehouse that has candidates, and a skysy.toml that points at the served archive."""
+
+    directory: Path
+    archive: MastArchive
+
+    @property
+    def settings(self) -> Settings:
+        return Settings(self.directory / "warehouse", "1GB", 2)
+
+    def configure(self, **mast: Any) -> None:
+        quick = {"pause_s": 0.0, "poll_s": 0.01, "tries": 3, "timeout_s": 5.0}
+        profiles = {
+            "mast": {"url": self.archive.url, **quick, **mast},
+            "stpubdata": {"url": f"{self.archive.url}/stpubdata", **quick},
+        }
+        text = "".join(
+            f"[services.{key}]\n" + "".join(f"{name} = {json.dumps(value)}\n" for name, value in profile.items())
+            for key, profile in profiles.items()
+        )
+        (self.directory / "skysy.toml").write_text(text)
+
+    def words(self, command: str, *words: str) -> list[str]:
+        release = [] if command == "products" else ["--release", "skymapper_dr2"]
+        config = [] if "--offline" in words else ["--config", str(self.directory / "skysy.toml")]
+        return [command, *words, *release, *config, "--warehouse", str(self.settings.warehouse)]
+
+    def run(self, command: str, *words: str) -> Result:
+        return CliRunner().invoke(app, self.words(command, *words))
+
+    def done(self, command: str, *words: str) -> str:
+        result = self.run(command, *words)
+        assert result.exit_code == 0, (result.output, result.exception)
+        return result.stdout
+
+    def fails(self, command: str, *words: str, code: int = 7) -> SkysyError:
+        result = self.run(command, *words)
+        assert isinstance(result.exception, SkysyError), (result.output, result.exception)
+        assert result.exception.exit_code == code, result.exception
+        return result.exception
+
+    def rows(self, query: str) -> list[dict[str, Any]]:
+        return table_rows(self.settings, query)
+
+    def held(self) -> list[tuple[int, int | None]]:
+        return [
+            (row["object_id"], row["obsid"]) for row in self.rows("FROM mast.observation ORDER BY object_id, obsid")
+        ]
+
+    def hashes(self) -> dict[str, str]:
+        return raw_hashes(self.settings, ["mast.observation", "mast.product"])
+
+
+TRUTH = [(101, 27403835), (101, 2003585980), (101, 2003585981), (102, None), (103, 1000016660), (104, 1000016660)]
+
+
+@pytest.fixture(scope="module")
+def mast() -> Iterator[MastArchive]:
+    with MastArchive(HELD) as archive:
+        yield archive
+
+
+@pytest.fixture
+def user(mast: MastArchive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[User]:
+    """A User whose warehouse has four candidates; the archive is healthy before and after."""
+    monkeypatch.setattr(wire, "_FIRST_WAIT_S", 0.01)
+    monkeypatch.setattr(wire, "_HOSTS", {})
+    mast.heal()
+    made = User(tmp_path, mast)
+    made.configure()
+    create(made.settings)
+    with open_warehouse(made.settings, write=True) as house:
+        prepare(house, load_contract("skymapper_dr2"))
+        house.run("CREATE TABLE candidates (object_id BIGINT, raj2000 DOUBLE, dej2000 DOUBLE)")
+        for key, (ra, dec) in CANDIDATES.items():
+            house.run("INSERT INTO candidates VALUES (?, ?, ?)", [key, ra, dec])
+    yield made
+    mast.heal()
+
+
+def test_each_candidate_gets_what_mast_has_and_a_row_that_says_so_where_it_has_nothing(user: User) -> None:
+    told = user.done("load", "mast")
+    assert user.held() == TRUTH
+    assert "asked            4 objects" in told
+    assert len(user.archive.requests) == 1
+    user.archive.requests.clear()
+    assert "nothing new at MAST" in user.done("load", "mast")
+    assert user.archive.requests == []
+
+
+def test_numbers_keep_their_digits_and_nulls_stay_null(user: User) -> None:
+    user.archive.types.update({"t_min": "number", "t_exptime": "number", "obsid": "number", "calib_level": "number"})
+    user.done("load", "mast")
+    [galex] = user.rows("FROM mast.observation WHERE object_id = 103")
+    assert galex["obs_id"] == "6374469411427844097"
+    assert galex["t_exptime"] is None
+    [uvot] = user.rows("FROM mast.observation WHERE obsid = 2003585980")
+    assert (uvot["t_min"], uvot["t_exptime"], uvot["calib_level"], uvot["filters"]) == (58000.5, 511.25, 2, "UVW1")
+
+
+def test_an_id_that_came_through_a_fraction_is_refused(user: User) -> None:
+    user.archive.types.update({"obsid": "float"})
+    error = user.fails("load", "mast", code=4)
+    assert "obsid" in error.message
+    assert "floating point" in error.message
+    assert user.held() == []
+
+
+@pytest.mark.parametrize("page_rows", [1, 3])
+def test_all_pages_are_asked_for(user: User, page_rows: int) -> None:
+    user.configure(page_rows=page_rows)
+    user.done("load", "mast")
+    assert user.held() == TRUTH
+    assert [one["page"] for one in user.archive.requests] == list(range(1, len(user.archive.requests) + 1))
+    assert len(user.archive.requests) == -(-9 // page_rows)
+    assert len({one["cacheBreaker"] for one in user.archive.requests}) == 1
+
+
+def test_a_request_is_sent_again_while_it_is_executing(user: User) -> None:
+    user.archive.faults += [("invoke", "executing")] * 3
+    user.done("load", "mast")
+    assert user.held() == TRUTH
+    assert [one == user.archive.requests[0] for one in user.archive.requests] == [True] * 4
+
+
+@pytest.mark.parametrize("fault", ["cut", "html", "error", "same page", "fewer rows", "busy"])
+def test_a_passing_fault_is_asked_over_and_changes_nothing(user: User, fault: str) -> None:
+    user.configure(page_rows=4)
+    user.archive.faults += [("invoke", fault)] * 2
+    user.done("load", "mast")
+    assert user.held() == TRUTH
+
+
+WORDS = {
+    "cut": "no JSON, or cut", "html": "a web page came in the place of rows: We are down",
+    "error": "answers ERROR: Error converting data type", "same page": "that say they are 2",
+    "fewer rows": "10 rows were told and 9 came", "busy": "HTTP 429",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", WORDS)
+def test_a_lasting_fault_is_an_error_in_words_and_nobody_passes_for_having_nothing(user: User, fault: str) -> None:
+    user.archive.faults += [("invoke", fault)] * 9
+    error = user.fails("load", "mast")
+    assert WORDS[fault] in error.message
+    assert "mast: mast.observation" in error.message or fault == "busy"
+    assert user.held() == []
+    user.archive.heal()
+    user.done("load", "mast")
+    assert user.held() == TRUTH
+
+
+@pytest.mark.parametrize("how", [{"echo": False}, {"once": True}])
+def test_a_cross_match_that_does_not_tell_whose_rows_it_gives_is_asked_one_by_one(
+    user: User, how: dict[str, bool]
+) -> None:
+    for name, value in how.items():
+        setattr(user.archive, name, value)
+    user.done("load", "mast")
+    assert user.held() == TRUTH
+    assert len(user.archive.asked("Mast.Caom.Crossmatch")) == 1
+    assert len(user.archive.asked("Mast.Caom.Cone")) == len(CANDIDATES)
+
+
+def test_lists_are_sent_in_pieces_and_the_rows_are_the_same(user: User) -> None:
+    user.configure(in_list=2)
+    user.done("load", "mast")
+    assert user.held() == TRUTH
+    assert len(user.archive.asked("Mast.Caom.Crossmatch")) == 2
+
+
+def test_a_refresh_asks_again_takes_what_is_new_and_drops_who_is_no_candidate_any_more(user: User) -> None:
+    user.configure(in_list=2)
+    user.done("load", "mast")
+    with open_warehouse(user.settings, write=True) as house:
+        house.run("DELETE FROM candidates WHERE object_id = 104")
+    user.archive.observations = [*HELD, observation(77, "HST", 40.0, -35.0)]
+    try:
+        user.done("refresh", "--route", "mast")
+    finally:
+        user.archive.observations = HELD
+    assert user.held() == [(101, 27403835), (101, 2003585980), (101, 2003585981), (102, 77), (103, 1000016660)]
+
+
+def test_the_kept_answers_alone_give_the_same_table(user: User) -> None:
+    user.configure(in_list=3, page_rows=2)
+    user.done("load", "mast")
+    before = user.hashes()
+    user.settings.database.unlink()
+    user.archive.requests.clear()
+    user.done("load", "--offline")
+    assert user.archive.requests == []
+    assert user.hashes() == before
+    [answer, *_] = sorted((user.settings.warehouse / "raw").glob("*.json"))
+    answer.write_bytes(answer.read_bytes()[:-1])
+    user.settings.database.unlink()
+    assert "missing or changed" in user.fails("load", "--offline", code=4).message
+
+
+def test_without_candidates_it_is_said_what_is_missing(user: User) -> None:
+    with open_warehouse(user.settings, write=True) as house:
+        house.run("DROP TABLE candidates")
+    error = user.fails("load", "mast", code=6)
+    assert "candidates" in error.message
+    assert "skysy build" in error.remedy
+
+
+def test_a_load_killed_with_9_goes_on_to_the_same_rows(user: User) -> None:
+    user.configure(in_list=1, poll_s=0.3)
+    user.done("load", "mast")
+    whole = user.hashes()
+    shutil.rmtree(user.settings.warehouse / "raw")
+    with open_warehouse(user.settings, write=True) as house:
+        for table in ("mast.observation", "meta.chunk", "meta.asked", "meta.plan"):
+            house.run(f"DELETE FROM {table}")
+    user.archive.heal()
+    user.archive.faults += [("invoke", "executing")] * 3  # so that it is still at it
+    process = subprocess.Popen([sys.executable, "-m", "skysy", *user.words("load", "mast")], start_new_session=True)
+    until = time.monotonic() + 60
+    while len(user.archive.requests) < 6 and process.poll() is None and time.monotonic() < until:
+        time.sleep(0.01)
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    user.done("load", "mast")
+    assert user.held() == TRUTH
+    assert user.hashes() == whole
+
+
+def test_astroquery_at_the_same_server_finds_the_same_observations(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    from astropy.coordinates import SkyCoord
+    from astroquery.mast import Observations
+    from astroquery.mast.discovery_portal import PortalAPI
+
+    monkeypatch.setattr(PortalAPI, "MAST_REQUEST_URL", f"{user.archive.url}/api/v0/invoke")
+    monkeypatch.setattr(PortalAPI, "COLUMNS_CONFIG_URL", f"{user.archive.url}/portal/Mashup/Mashup.asmx/columnsconfig")
+    user.done("load", "mast")
+    theirs = Observations.query_region(SkyCoord(10.0, -30.0, unit="deg"), radius=7.2 / 3600)
+    ours = user.rows("FROM mast.observation WHERE object_id = 101 ORDER BY obsid")
+    found = sorted(
+        (int(row["obsid"]), str(row["instrument_name"]), float(row["t_min"]), float(row["t_exptime"])) for row in theirs
+    )
+    assert found == [(row["obsid"], row["instrument_name"], row["t_min"], row["t_exptime"]) for row in ours]
+    # What is lost through astroquery and not here: a number with a fraction under the type `number`.
+    user.archive.types.update({"t_min": "number"})
+    assert {float(row["t_min"]) for row in Observations.query_region(SkyCoord(10.0, -30.0, unit="deg"))} == {58000.0}
+
+
+def test_a_built_sky_tells_of_each_candidate_what_missions_saw_it(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    sky: Sky = shared_sky(tmp_path_factory, 1_000)
+    shutil.copytree(sky.settings.warehouse, tmp_path / "warehouse")
+    places = table_rows(sky.settings, "SELECT object_id, raj2000, dej2000 FROM candidates ORDER BY rank")
+    first, last = places[0], places[-1]
+    held = [
+        *R_AQR,
+        observation(11, "SWIFT", first["raj2000"], first["dej2000"], instrument_name="UVOT", t_exptime=100.5),
+        observation(12, "SWIFT", first["raj2000"], first["dej2000"], instrument_name="UVOT", t_exptime=0.25, t_min=57000.0),
+    ]  # fmt: skip
+    with MastArchive(held) as archive:
+        user = User(tmp_path, archive)
+        user.configure()
+        states = "SELECT DISTINCT state FROM mast_missions"
+        assert user.rows(states) == [{"state": "not asked"}]
+        user.done("load", "mast")
+        result = CliRunner().invoke(app, ["build", "-q", "--warehouse", str(user.settings.warehouse)])
+        assert result.exit_code == 0, (result.output, result.exception)
+    [uvot] = user.rows(f"FROM mast_missions WHERE object_id = {first['object_id']} AND mission = 'Swift UVOT'")
+    assert (uvot["state"], uvot["n_observations"], uvot["exposure_s"]) == ("matched", 2, 100.75)
+    assert (uvot["first_mjd"], uvot["last_mjd"], uvot["has_cloud_copy"]) == (57000.0, 58000.75, False)
+    assert {row["state"] for row in user.rows(f"FROM mast_missions WHERE object_id = {last['object_id']}")} == {"none"}
