@@ -78,7 +78,7 @@ def plan(
 
     request, project = request_of(release, route, service, config, set_)
     where = settings(warehouse, memory_limit, threads)
-    with _interrupted("plan"), open_warehouse(where, write=True, make=True) as house:
+    with interrupted("plan"), open_warehouse(where, write=True, make=True) as house:
         cost = estimate(plan_archive(house, request, Science(house, project)), where.warehouse)
     if as_json:
         print_json(asdict(cost) | {"fits": cost.fits})
@@ -114,7 +114,7 @@ def refresh(
 
     request, project = request_of(release, route, service, config, set_)
     where = settings(warehouse, memory_limit, threads)
-    with _interrupted("refresh"), open_warehouse(where, write=True) as house:
+    with interrupted("refresh"), open_warehouse(where, write=True) as house:
         science = Science(house, project)
         cost = estimate(plan_archive(house, request, science, refresh=True), where.warehouse)
         if not as_json:
@@ -171,7 +171,7 @@ def load_live(request: Request, project: Project, where: Settings, *, as_json: b
     from skysy.store import open_warehouse
 
     with (
-        _interrupted("load"),
+        interrupted("load"),
         open_warehouse(where, write=True, make=True) as house,
         _progress(quiet or as_json) as tell,
     ):
@@ -188,7 +188,7 @@ def load_offline(release: str, where: Settings, *, as_json: bool) -> None:
     from skysy.loaders.archive.load import rebuild
     from skysy.store import open_warehouse
 
-    with _interrupted("load"), open_warehouse(where, write=True, make=True) as house:
+    with interrupted("load"), open_warehouse(where, write=True, make=True) as house:
         answers, rows = rebuild(house, load_contract(release))
     if as_json:
         print_json({"answers": answers, "rows": rows})
@@ -288,7 +288,7 @@ def _chosen(services: Sequence[str] | None) -> dict[str, str]:
 
 
 @contextmanager
-def _interrupted(command: str) -> Iterator[None]:
+def interrupted(command: str) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
@@ -332,12 +332,12 @@ def _print_cost(cost: Cost) -> None:
         rows = "uncounted" if one.rows is None else f"{one.rows:,}"
         indexed = f"; indexed there: {', '.join(one.indexed)}" if one.indexed else ""
         typer.echo(
-            f"{one.table:<38} {rows:>12} {_size(one.bytes):>9} {one.requests:>9,}  {one.how} at {one.service}, "
+            f"{one.table:<38} {rows:>12} {size_words(one.bytes):>9} {one.requests:>9,}  {one.how} at {one.service}, "
             f"uploads: {one.uploads}, about {_time(one.seconds)}{indexed}"
         )
     verdict = "enough" if cost.fits else "NOT ENOUGH"
     typer.echo(
-        f"disk: {_size(cost.disk_bytes)} for raw answers and warehouse, {_size(cost.free_bytes)} free: {verdict}. "
+        f"disk: {size_words(cost.disk_bytes)} for raw answers and warehouse, {size_words(cost.free_bytes)} free: {verdict}. "
         "Bytes, disk and time are guesses from the counts."
     )
 
@@ -355,7 +355,7 @@ def _print_tallies(tallies: Sequence[Tally]) -> None:
             )
 
 
-def _size(size: float) -> str:
+def size_words(size: float) -> str:
     for unit in ("B", "kB", "MB", "GB"):
         if size < 1000:
             return f"{size:.0f} {unit}"

@@ -19,6 +19,7 @@ from skysy.cli.init import init
 from skysy.cli.inject import inject
 from skysy.cli.load import load
 from skysy.cli.match import match
+from skysy.cli.products import products
 from skysy.cli.publish import publish
 from skysy.cli.query import shell, sql
 from skysy.cli.recover import recover
@@ -41,6 +42,7 @@ _COMMANDS: Mapping[Callable[..., None], str] = {
     why: "The story of one star.",
     diff: "Two builds compared: who entered, who left, and why.",
     match: "Pairs of two tables by position.",
+    products: "Files of the space archive MAST, listed or downloaded.",
     sql: "Ask the warehouse in SQL.",
     shell: "A DuckDB shell on the warehouse, read only.",
     publish: "A snapshot for shells that stay open.",
