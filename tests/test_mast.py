@@ -329,6 +329,15 @@ def test_a_built_sky_tells_of_each_candidate_what_missions_saw_it(
     assert (uvot["state"], uvot["n_observations"], uvot["exposure_s"]) == ("matched", 2, 100.75)
     assert (uvot["first_mjd"], uvot["last_mjd"], uvot["has_cloud_copy"]) == (57000.0, 58000.75, False)
     assert {row["state"] for row in user.rows(f"FROM mast_missions WHERE object_id = {last['object_id']}")} == {"none"}
+    assert first["object_id"] != last["object_id"]
+    for key, words in (
+        (first, "MAST): Swift UVOT 2 (101 s, MJD 57000.0 to 58000.8); nothing of"),
+        (last, "MAST): asked, nothing there."),
+    ):
+        told = CliRunner().invoke(app, ["why", str(key["object_id"]), "--warehouse", str(user.settings.warehouse)])
+        assert words in told.stdout
+    told = CliRunner().invoke(app, ["why", str(first["object_id"]), "--warehouse", str(sky.settings.warehouse)])
+    assert "Space archives (MAST): never asked." in told.stdout
 
 
 # products, and files of the public bucket
