@@ -15,9 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import mast_archive
 import pytest
 from archive_client import raw_hashes
 from conftest import Sky, create, shared_sky, table_rows
+from faulty_archive import FaultyArchive, catalogue
+from faulty_archive.adql import MACROS
 from mast_archive import MastArchive
 from skysy.loaders.archive import wire
 from skysy.loaders.archive.cone import CONTROL_DEG
@@ -119,20 +122,32 @@ def mast() -> Iterator[MastArchive]:
         yield archive
 
 
-@pytest.fixture
-def user(mast: MastArchive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[User]:
-    """A User whose warehouse has four candidates; the archive is healthy before and after."""
-    monkeypatch.setattr(wire, "_FIRST_WAIT_S", 0.01)
-    monkeypatch.setattr(wire, "_HOSTS", {})
-    mast.heal()
-    made = User(tmp_path, mast)
-    made.configure()
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A warehouse that has four candidates and was never told of MAST."""
+    made = User(tmp_path_factory.mktemp("empty"), MastArchive([]))
     create(made.settings)
     with open_warehouse(made.settings, write=True) as house:
         prepare(house, load_contract("skymapper_dr2"))
         house.run("CREATE TABLE candidates (object_id BIGINT, raj2000 DOUBLE, dej2000 DOUBLE)")
         for key, (ra, dec) in CANDIDATES.items():
             house.run("INSERT INTO candidates VALUES (?, ?, ?)", [key, ra, dec])
+    return made.settings.warehouse
+
+
+@pytest.fixture
+def user(mast: MastArchive, empty: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[User]:
+    """A User of that warehouse; the archive is healthy before and after."""
+    monkeypatch.setattr(wire, "_FIRST_WAIT_S", 0.01)
+    monkeypatch.setattr(wire, "_HOSTS", {})
+    yield from a_user(mast, empty, tmp_path)
+
+
+def a_user(mast: MastArchive, warehouse: Path, directory: Path) -> Iterator[User]:
+    mast.heal()
+    made = User(directory, mast)
+    made.configure()
+    shutil.copytree(warehouse, made.settings.warehouse)
     yield made
     mast.heal()
 
@@ -182,13 +197,18 @@ def test_a_request_is_sent_again_while_it_is_executing(user: User) -> None:
     assert [one == user.archive.requests[0] for one in user.archive.requests] == [True] * 4
 
 
-@pytest.mark.parametrize("fault", ["cut", "html", "error", "same page", "fewer rows", "busy"])
+@pytest.mark.parametrize(
+    "fault", ["error", "busy", *(pytest.param(one, marks=pytest.mark.slow) for one in ("cut", "html"))]
+)
 def test_a_passing_fault_is_asked_over_and_changes_nothing(user: User, fault: str) -> None:
     user.configure(page_rows=4)
     user.archive.faults += [("invoke", fault)] * 2
     user.done("load", "mast")
     assert user.held() == TRUTH
 
+
+SLOW = ("error", "fewer rows", "busy")
+"""Faults that are tried with the slow tests."""
 
 WORDS = {
     "cut": "no JSON, or cut", "html": "a web page came in the place of rows: We are down",
@@ -197,7 +217,7 @@ WORDS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("fault", WORDS)
+@pytest.mark.parametrize("fault", [pytest.param(one, marks=pytest.mark.slow) if one in SLOW else one for one in WORDS])
 def test_a_lasting_fault_is_an_error_in_words_and_nobody_passes_for_having_nothing(user: User, fault: str) -> None:
     user.archive.faults += [("invoke", fault)] * 9
     error = user.fails("load", "mast")
@@ -264,6 +284,7 @@ def test_without_candidates_it_is_said_what_is_missing(user: User) -> None:
     assert "skysy build" in error.remedy
 
 
+@pytest.mark.slow
 def test_a_load_killed_with_9_goes_on_to_the_same_rows(user: User) -> None:
     user.configure(in_list=1, poll_s=0.3)
     user.done("load", "mast")
@@ -284,6 +305,44 @@ def test_a_load_killed_with_9_goes_on_to_the_same_rows(user: User) -> None:
     user.done("load", "mast")
     assert user.held() == TRUTH
     assert user.hashes() == whole
+
+
+def test_caom_by_tap_gives_the_same_observations_as_the_portal(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    within = "haversine_deg(p['ra'], p['decl'], split_part(c, ' ', 3)::DOUBLE, split_part(c, ' ', 4)::DOUBLE)"
+    contains = f"CREATE MACRO adql_contains(p, c) AS CAST({within} <= split_part(c, ' ', 5)::DOUBLE AS INTEGER)"
+    monkeypatch.setattr(catalogue, "MACROS", (*(one for one in MACROS if "contains" not in one), contains))
+    names = [
+        name for name in mast_archive.FIELDS if name not in ("_selected_", "distance", "srcDen", "project", "dataURL")
+    ]
+    rows = [
+        {**{name: one.get(name) for name in names}, "obs_id": str(one["obs_id"]), "provenance_name": None,
+         "s_region": f"CIRCLE ICRS {one['s_ra']} {one['s_dec']} {one.get('reach', 1e-6):f}"}
+        for one in HELD
+    ]  # fmt: skip
+    user.done("load", "mast")
+    compared = "SELECT object_id, obsid, instrument_name, obs_id, t_min, t_exptime FROM mast.observation ORDER BY ALL"
+    portal = user.rows(compared)
+    with FaultyArchive({"obspointing": rows}) as archive:
+        quick = 'pause_s = 0.0\ntries = 3\nformat = "application/x-votable+xml;serialization=BINARY2"'
+        with (user.directory / "skysy.toml").open("a") as config:
+            config.write(f'[services.mast_tap]\nurl = "{archive.tap_url}"\n{quick}\n')
+        told = user.done("load", "mast", "--service", "mast=mast_tap")
+    assert "asked            5 rows" in told
+    assert user.rows(compared) == portal
+
+
+def test_doctor_looks_at_mast_where_it_is_named(user: User) -> None:
+    told = CliRunner().invoke(
+        app, ["doctor", "--release", "skymapper_dr2", "--route", "mast", "--config", str(user.directory / "skysy.toml")]
+    )
+    assert told.exit_code == 0, told.output
+    assert "2 observations of R Aqr, 19 of 25 columns are there" in told.stdout
+    user.archive.faults += [("invoke", "html")]
+    told = CliRunner().invoke(
+        app, ["doctor", "--release", "skymapper_dr2", "--route", "mast", "--config", str(user.directory / "skysy.toml")]
+    )
+    assert told.exit_code == 7
+    assert "a web page came" in told.stdout
 
 
 def test_astroquery_at_the_same_server_finds_the_same_observations(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -363,23 +422,39 @@ PRODUCTS = {
 PATHS = {"mast:TESS/product/tess_s_lc.fits": f"/{KEY}", "mast:TESS/product/tess_dvr.pdf": "/tess/public/tess_dvr.pdf"}
 
 
+@pytest.fixture(scope="module")
+def observed(mast: MastArchive, empty: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The warehouse after `skysy load mast` and a build's tables of it."""
+    for user in a_user(mast, empty, tmp_path_factory.mktemp("observed")):
+        user.done("load", "mast")
+        project = load_project("skymapper_dr2")
+        with open_warehouse(user.settings, write=True) as house:
+            parameters.apply(house.con, project.parameters)
+            for model in project.models:
+                if model.name in ("stg_mast__observations", "stg_mast__products"):
+                    house.run(f"CREATE VIEW {model.name} AS {model.sql}")
+            [sql] = [model.sql for model in project.models if model.name == "mast_observation"]
+            house.run(f"CREATE TABLE mast_observation AS {sql}")
+            house.run("INSERT INTO meta.model (model, release) VALUES ('mast_observation', 'skymapper_dr2')")
+    return user.settings.warehouse
+
+
 @pytest.fixture
-def observer(user: User) -> Iterator[User]:
-    """The User after `skysy load mast` and a build's tables of it; MAST has files of two observations."""
-    user.archive.products, user.archive.paths, user.archive.files = PRODUCTS, PATHS, {KEY: LIGHT_CURVE}
-    user.done("load", "mast")
-    project = load_project("skymapper_dr2")
-    with open_warehouse(user.settings, write=True) as house:
-        parameters.apply(house.con, project.parameters)
-        for model in project.models:
-            if model.name in ("stg_mast__observations", "stg_mast__products"):
-                house.run(f"CREATE VIEW {model.name} AS {model.sql}")
-        [sql] = [model.sql for model in project.models if model.name == "mast_observation"]
-        house.run(f"CREATE TABLE mast_observation AS {sql}")
-        house.run("INSERT INTO meta.model (model, release) VALUES ('mast_observation', 'skymapper_dr2')")
-    user.archive.requests.clear()
-    yield user
-    user.archive.products, user.archive.paths, user.archive.files = {}, {}, {}
+def files(mast: MastArchive) -> Iterator[None]:
+    """MAST has files of two observations, one of them in the bucket."""
+    mast.products, mast.paths, mast.files = PRODUCTS, PATHS, {KEY: LIGHT_CURVE}
+    yield
+    mast.products, mast.paths, mast.files = {}, {}, {}
+
+
+@pytest.fixture
+def observer(
+    files: None, mast: MastArchive, observed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[User]:
+    """A User of that warehouse, who has not asked for files."""
+    monkeypatch.setattr(wire, "_FIRST_WAIT_S", 0.01)
+    monkeypatch.setattr(wire, "_HOSTS", {})
+    yield from a_user(mast, observed, tmp_path)
 
 
 def listed(user: User, *words: str) -> dict[str, Any]:

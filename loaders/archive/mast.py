@@ -28,6 +28,7 @@ from skysy.errors import FileDamaged, QueryFailed, TooMuch
 IN_BUCKET = ("mast:hst/product", "mast:tess/product", "mast:kepler", "mast:galex", "mast:ps1", "mast:jwst/product")
 """How URIs begin of which MAST keeps a public copy (astroquery 0.4.11, mast/cloud.py); not Swift, IUE or FUSE."""
 
+_CONTROL_RADIUS_DEG = 0.002
 _URIS_AT_A_TIME = 50
 """URIs in one look-up; more make its address too long."""
 
@@ -61,6 +62,15 @@ def observations(wire: Wire, keys: Sequence[int], positions: Positions, radius_a
     if not _owned(pages, keys):
         raise Unowned(f"{wire.service.title}: the cross-match does not tell whose rows it gives.")
     return _kept(wire, texts, to)
+
+
+def control(wire: Wire) -> Page:
+    """The first page of what MAST has at the place of the star that goes along with every list."""
+    ra, dec = CONTROL_DEG
+    params = {"ra": ra, "dec": dec, "radius": _CONTROL_RADIUS_DEG}
+    return _complete(
+        wire, {"service": "Mast.Caom.Cone", "params": params, "format": "json", "pagesize": 10, "page": 1}
+    )[0]
 
 
 def products(wire: Wire, keys: Sequence[int], to: Path) -> Reply:

@@ -132,6 +132,7 @@ def refresh(
 
 def doctor(
     release: ReleaseOption,
+    route: RouteOption = None,
     service: ServiceOption = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
@@ -140,7 +141,7 @@ def doctor(
 
     Exit code 7 where something is not as it must be.
 
-    Example: skysy doctor --release skymapper_dr2
+    Example: skysy doctor --release skymapper_dr2        or of the space archives: skysy doctor --release skymapper_dr2 --route mast
     """
     from dataclasses import asdict
 
@@ -150,7 +151,7 @@ def doctor(
 
     services = load_services(config, _chosen(service))
     findings = []
-    for one in examine(load_contract(release), services):
+    for one in examine(load_contract(release), services, _routes(route)):
         findings.append(one)
         if not as_json:
             mark = {True: "ok  ", False: "BAD ", None: "?   "}[one.good]
@@ -258,19 +259,27 @@ def request_of(
 ) -> tuple[Request, Project]:
     """What the options of a command ask for, and the science that says which ids that needs."""
     from skysy.contract import load_contract
-    from skysy.errors import UsageError, did_you_mean
     from skysy.loaders.archive.load import Request
-    from skysy.loaders.archive.services import ROUTES, USUAL, load_services
+    from skysy.loaders.archive.services import ROUTES, load_services
     from skysy.models.project import load_project
 
-    for name in routes or ():
-        if name not in ROUTES:
-            raise UsageError(f"There is no route {name!r}.", did_you_mean(name, ROUTES))
+    asked = _routes(routes)
     project = load_project(release, settings=list(settings or ()), only=("sample", "stg_survey__master"))
     known = load_services(config, _chosen(services))
     known.route(release, ROUTES[0])
     limits = {one.name: one.value_sql for one in project.parameters.values()}
-    return Request(load_contract(release), known, limits, tuple(routes or USUAL)), project
+    return Request(load_contract(release), known, limits, asked), project
+
+
+def _routes(names: Sequence[str] | None) -> tuple[str, ...]:
+    """The routes that are named, or the usual ones; raises UsageError for one that there is not."""
+    from skysy.errors import UsageError, did_you_mean
+    from skysy.loaders.archive.services import ROUTES, USUAL
+
+    for name in names or ():
+        if name not in ROUTES:
+            raise UsageError(f"There is no route {name!r}.", did_you_mean(name, ROUTES))
+    return tuple(names or USUAL)
 
 
 def _chosen(services: Sequence[str] | None) -> dict[str, str]:
