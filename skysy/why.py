@@ -81,6 +81,7 @@ class Story:
     known: dict[str, Any]
     followup: dict[str, Any]
     origins: list[Origin] = field(default_factory=list)
+    missions: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def first_failure(self) -> Cut | None:
@@ -172,17 +173,21 @@ def tell(
         known=_row(warehouse, "stg_known__objects", object_id),
         followup=_row(warehouse, "followup", object_id),
         origins=_origins(warehouse, contract, object_id, matched),
+        missions=_rows(warehouse, "mast_missions", object_id, "mission"),
     )
 
 
 def _row(warehouse: Warehouse, table: str, object_id: int) -> dict[str, Any]:
+    return next(iter(_rows(warehouse, table, object_id, "object_id")), {})
+
+
+def _rows(warehouse: Warehouse, table: str, object_id: int, order: str) -> list[dict[str, Any]]:
     try:
-        found = warehouse.con.execute(f"SELECT * FROM {table} WHERE object_id = ?", [object_id])
+        found = warehouse.con.execute(f"SELECT * FROM {table} WHERE object_id = ? ORDER BY {order}", [object_id])
     except duckdb.CatalogException:  # a build of an earlier skysy
-        return {}
+        return []
     names = [column[0] for column in found.description or []]
-    row = found.fetchone()
-    return dict(zip(names, row, strict=True)) if row else {}
+    return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
 
 
 class CutTeller:

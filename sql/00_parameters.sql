@@ -108,3 +108,8 @@ SET VARIABLE archive_ra_deg = [0, 360];       -- [deg] right ascensions asked fo
 SET VARIABLE archive_dec_deg = [-90, 10];     -- [deg] declinations asked for, from and up to; SkyMapper DR2 ends at about +2
 SET VARIABLE archive_cone_arcsec = 2.0;       -- [arcsec] radius of a cone search around an object; rows of other objects are dropped (published radius unknown; prox > 6 arcsec)
 SET VARIABLE archive_simbad_arcsec = 3.0;     -- [arcsec] radius of the match with SIMBAD (published radius unknown)
+SET VARIABLE archive_mast_arcsec = 7.2;       -- [arcsec] how far from a candidate the footprint of an observation may lie (MAST's own default of a cross-match, 0.002 deg)
+
+-- What the space archives hold: missions of which each candidate's page tells, whether there is anything or not.
+SET VARIABLE mast_missions = ['Swift UVOT', 'Swift XRT', 'GALEX', 'IUE', 'HST', 'TESS', 'TESS FFI']; -- in the words of mast_observation
+SET VARIABLE mast_in_bucket = ['HST', 'TESS', 'KEPLER', 'GALEX', 'PS1', 'JWST']; -- collections of which MAST keeps a copy in its public bucket; not Swift, IUE or FUSE (astroquery 0.4.11, mast/cloud.py)

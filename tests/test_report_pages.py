@@ -22,7 +22,7 @@ from skysy.analysis.report.flickering import Sector, draw_sector
 from skysy.analysis.report.neighbours import Colours
 from skysy.analysis.report.places import services, sexagesimal
 from skysy.analysis.report.render import Pages, curve_of
-from skysy.analysis.report.stars import Star, read_stars
+from skysy.analysis.report.stars import Mission, Star, read_stars
 
 from skysy.models.lineage import cut_terms
 from skysy.models.project import load_project
@@ -243,6 +243,24 @@ def test_simbads_three_states_are_told_in_three_ways(star: Star, warehouse: Ware
         "none": "SIMBAD was asked and has nothing at this place.",
         "not asked": "SIMBAD has not been asked about it.",
     }
+
+
+def test_what_mast_has_is_told_in_three_ways(star: Star, warehouse: Warehouse) -> None:
+    assert {one.state for one in star.missions} == {"not asked"}
+    seen = Mission("Swift UVOT", "matched", 2, 100.75, 57000.0, 58000.75, False)
+    nothing = [Mission(name, "none", 0, 0.0, None, None, None) for name in ("HST", "IUE")]
+    words = {}
+    for state, missions in {"matched": [seen, *nothing], "none": nothing, "not asked": star.missions}.items():
+        page = render(warehouse, replace(star, missions=missions))
+        section = page.by_id("missions").parent
+        assert section is not None
+        words[state] = section.all("p")[0].text
+        if state == "matched":
+            [row] = rows_of(captioned(page, "Observations by mission"))
+            assert row == ["Swift UVOT", "2", "100.8", "57000.000", "58000.750", "no copy"]
+    assert words["matched"].endswith("It was asked and has nothing of HST, IUE.")
+    assert words["none"] == "MAST was asked and has nothing at this place."
+    assert words["not asked"].startswith("MAST has not been asked about it;")
 
 
 def test_cautions_are_told_one_by_one_or_their_absence_is(star: Star, warehouse: Warehouse) -> None:

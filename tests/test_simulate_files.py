@@ -125,7 +125,7 @@ def columns_of(path: Path) -> list[tuple[str, str]]:
     return [(name, "") for name in header[0]]
 
 
-NOT_SIMULATED = ("simbad.matches", "followup.observations", "tess.light_curve")
+NOT_SIMULATED = ("simbad.matches", "mast.observation", "mast.product", "followup.observations", "tess.light_curve")
 
 
 @pytest.mark.parametrize("table", [table.name for table in CONTRACT.tables if table.name not in NOT_SIMULATED])

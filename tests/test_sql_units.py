@@ -86,6 +86,10 @@ SLIPS = {
     "int_flickering__spectra": ("2 * bin_s * 1e-6 / n", "bin_s * 1e-6 / n"),
     "int_flickering__sectors": ("noise_p / n_noise AS white", "noise_p / n_band AS white"),
     "flickering": ("AND r.object_id <> g.object_id", ""),
+    "stg_mast__observations": ("calib_level DESC NULLS LAST", "calib_level"),
+    "stg_mast__products": ("'^/mast/'", "'^/'"),
+    "mast_observation": ("AND o.target_name = 'TESS FFI' THEN", "THEN"),
+    "mast_missions": ("WHEN s.object_id IS NULL THEN 'none'", "WHEN s.object_id IS NULL THEN 'not asked'"),
     "simbad_status": ("WHEN m.main_id IS NULL THEN 'none'", "WHEN m.main_id IS NULL THEN 'not asked'"),
 }  # fmt: skip
 

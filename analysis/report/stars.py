@@ -46,6 +46,19 @@ class Night:
 
 
 @dataclass(frozen=True)
+class Mission:
+    """What MAST has of a candidate by one mission; `state` is matched, none or not asked, times are MJD."""
+
+    name: str
+    state: str
+    n_observations: int | None
+    exposure_s: float | None
+    first_mjd: float | None
+    last_mjd: float | None
+    has_cloud_copy: bool | None
+
+
+@dataclass(frozen=True)
 class Star:
     """A candidate with all its rows; `sample`, `colours`, `effective` and `row` are columns of those tables, of candidates too."""
 
@@ -60,6 +73,7 @@ class Star:
     cuts: list[Cut]
     neighbours: list[Neighbour]
     flickering: list[Sector]
+    missions: list[Mission]
 
     @property
     def by_night(self) -> list[tuple[int, list[Point]]]:
@@ -96,7 +110,7 @@ def _read_some(
             "rapid_variability",
         )
     )  # fmt: skip
-    points, nights = _points(warehouse, ids), _nights(warehouse, ids)
+    points, nights, missions = _points(warehouse, ids), _nights(warehouse, ids), _missions(warehouse, ids)
     flickering = flickering_of(warehouse, ids)
     neighbours = neighbours_of(warehouse, colours, [(one.object_id, one.ug_mag, one.uv_mag) for one in candidates])
     for candidate in candidates:
@@ -113,6 +127,7 @@ def _read_some(
             cuts=teller.tell(matched[star], verdicts[star]),
             neighbours=neighbours.get(star, []),
             flickering=flickering.get(star, []),
+            missions=missions[star],
         )
 
 
@@ -147,6 +162,21 @@ def _nights(warehouse: Warehouse, ids: Sequence[int]) -> dict[int, list[Night]]:
         [ids],
     ):
         found[object_id].append(Night(*values))
+    return found
+
+
+def _missions(warehouse: Warehouse, ids: Sequence[int]) -> dict[int, list[Mission]]:
+    """By object; nothing where a build of an earlier skysy has no such table."""
+    found: dict[int, list[Mission]] = defaultdict(list)
+    if not warehouse.columns("main", "mast_missions"):
+        return found
+    for object_id, *values in warehouse.rows(
+        "SELECT m.object_id, m.mission, m.state, m.n_observations, m.exposure_s, m.first_mjd, m.last_mjd, m.has_cloud_copy "
+        "FROM mast_missions AS m SEMI JOIN (SELECT unnest(CAST(? AS BIGINT[])) AS object_id) AS a "
+        "ON m.object_id = a.object_id ORDER BY m.object_id, m.mission",
+        [ids],
+    ):
+        found[object_id].append(Mission(*values))
     return found
 
 

@@ -19,8 +19,8 @@ _SMALLEST_DEG = 0.02
 class Ask:
     """A request: `query` brings the rows, `count_query` tells how many they are, `keys` are the ids that it is for.
 
-    `how` is async, sync, cone or xmatch; with `upload` the keys go along as the table TAP_UPLOAD.ids. `expected` is None
-    until it is counted, and stays so where a service cannot count (cone, X-Match).
+    `how` is async, sync, cone, xmatch or mast; with `upload` the keys go along as the table TAP_UPLOAD.ids. `expected` is None
+    until it is counted, and stays so where a service cannot count (cone, X-Match, MAST).
     """
 
     route: str

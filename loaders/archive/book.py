@@ -90,8 +90,9 @@ class Book:
     def discard(self, entries: Sequence[Entry]) -> None:
         """Forget asks that cannot be sent as they are; what they are for is planned anew."""
         with self.warehouse.transaction():
-            for entry in entries:
+            for entry in entries:  # one that is to be asked again may have rows
                 self._forget(entry.ask.chunk_id)
+                ledger.drop_chunk(self.warehouse.con, entry.ask.chunk_id, entry.ask.table)
 
     def discard_open(self, route: str) -> None:
         """Forget asks that are not finished: another plan takes their place."""

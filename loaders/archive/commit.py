@@ -11,7 +11,8 @@ from skysy.loaders.archive.asks import Ask
 from skysy.loaders.archive.book import Book
 from skysy.loaders.archive.cone import CONTROL_KEY, CONTROL_NAME
 from skysy.loaders.archive.keep import Keep
-from skysy.loaders.archive.routes import KEYS, tables_of
+from skysy.loaders.archive.mast_reply import open_answer
+from skysy.loaders.archive.routes import KEYS, PLACED, tables_of
 from skysy.loaders.csv import open_csv
 from skysy.loaders.rows import bring_in, inspect
 from skysy.loaders.source import Source
@@ -63,14 +64,14 @@ def commit(book: Book, keep: Keep, contract: Contract, ask: Ask, sha256: str, fo
     warehouse = book.warehouse
     names = [column.name for column in table.columns]
     where = f"WHERE {ledger.CHUNK_COLUMN} = {ask.chunk_id:d}"
-    with _named(name, path), _opened(path, form, table) as source:
+    with _named(name, path), _opened(path, form, table, ask) as source:
         selection = select_columns(name, table, source)
         with warehouse.transaction():
             warehouse.run(f"DELETE FROM {table.name} {where}")
             bring_in(warehouse, name, table, source, selection, ask.chunk_id)
             rows, notes = inspect(warehouse, table, selection, ask.chunk_id)
             _check(book, name, ask, rows)
-            if notes.get("duplicate_keys") and ask.how != "cone" and ask.route != "simbad":
+            if notes.get("duplicate_keys") and ask.how not in ("cone", "mast") and ask.route not in PLACED:
                 content = ledger.content_hash(warehouse.con, table.name, names, where)
                 if content != doubted:
                     raise _doubt(book, name, table, ask, content)
@@ -108,7 +109,9 @@ def _doubt(book: Book, name: str, table: TableContract, ask: Ask, content: str) 
     return doubt
 
 
-def _opened(path: Path, form: str, table: TableContract) -> Source:
+def _opened(path: Path, form: str, table: TableContract, ask: Ask) -> Source:
+    if form == "json":
+        return open_answer(path, table, ask.keys)
     return open_votable(path) if form == "votable" else open_csv(path, table)
 
 
@@ -239,8 +242,8 @@ def _drop_copies(book: Book, table: TableContract, ask: Ask, notes: dict[str, An
 
 
 def _add_absent(book: Book, table: TableContract, ask: Ask) -> int:
-    """A row for each object that SIMBAD has nothing for, so that the science can tell it from one never asked about."""
-    if ask.route != "simbad":
+    """A row for each object that nothing was found for, so that the science can tell it from one never asked about."""
+    if ask.route not in PLACED:
         return 0
     mine = f"{ledger.CHUNK_COLUMN} = {ask.chunk_id:d}"
     absent = (

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
+from skysy.loaders.archive.cone import CONTROL_NAME
+from skysy.loaders.archive.mast import control
 from skysy.loaders.archive.queries import columns_of
-from skysy.loaders.archive.routes import tables_of
-from skysy.loaders.archive.services import ROUTES, Service, Services
+from skysy.loaders.archive.routes import PLACED, tables_of
+from skysy.loaders.archive.services import ROUTES, USUAL, Service, Services
 from skysy.loaders.archive.tap import Offer, Tap
 from skysy.loaders.archive.wire import Wire
 
@@ -31,13 +33,13 @@ class Finding:
     remedy: str = ""
 
 
-def examine(contract: Contract, services: Services) -> Iterator[Finding]:
-    """Findings on each service that a route of the release asks, as they come."""
+def examine(contract: Contract, services: Services, routes: Sequence[str] = USUAL) -> Iterator[Finding]:
+    """Findings on each service that these routes of the release ask, as they come."""
     by_service: dict[str, list[str]] = {}
-    for route in ROUTES:
+    for route in (one for one in ROUTES if one in routes):
         by_service.setdefault(services.route(contract.release, route).key, []).append(route)
-    for key, routes in by_service.items():
-        yield from _service(contract, services.services[key], routes)
+    for key, asked in by_service.items():
+        yield from _service(contract, services.services[key], asked)
 
 
 def _service(contract: Contract, service: Service, routes: list[str]) -> Iterator[Finding]:
@@ -52,6 +54,8 @@ def _service(contract: Contract, service: Service, routes: list[str]) -> Iterato
         return
     yield Finding(service.key, "reachable", True, f"{service.url} answers, asked for {', '.join(routes)}")
     yield from _clock(service, reply.headers.get("Date", ""))
+    if service.kind == "mast":
+        yield _portal(contract, wire)
     if service.kind != "tap":
         return
     tap = Tap(wire)
@@ -61,7 +65,7 @@ def _service(contract: Contract, service: Service, routes: list[str]) -> Iterato
         yield Finding(service.key, "capabilities", None, error.message, "The bounds of its profile are used.")
     for route in routes:
         for table in tables_of(contract.release, route):
-            if table != "simbad.matches":
+            if route not in PLACED:  # these are joined from tables of the service's own
                 yield _table(contract, service, tap, table)
 
 
@@ -109,3 +113,19 @@ def _table(contract: Contract, service: Service, tap: Tap, table: str) -> Findin
     total = len(contract.table(table).columns)
     indexed = f", indexed: {', '.join(columns.indexed)}" if columns.indexed else ""
     return Finding(service.key, table, True, f"{remote}: {len(columns.names)} of {total} columns are there{indexed}")
+
+
+def _portal(contract: Contract, wire: Wire) -> Finding:
+    """What MAST tells of a star that it has much of, and whether it does so in the columns of the contract."""
+    table = contract.table("mast.observation")
+    try:
+        page = control(wire)
+    except SkysyError as error:
+        return Finding(wire.service.key, table.name, False, error.message, error.remedy)
+    there = [column for name in page.names if (column := table.column(name)) is not None]
+    good = page.total > 0 and any(column.name == "obsid" for column in there)
+    return Finding(
+        wire.service.key, table.name, good,
+        f"{page.total:,} observations of {CONTROL_NAME}, {len(there)} of {len(table.columns) - 1} columns are there",
+        "" if good else "MAST answers in another way than it did; its rows would not be taken.",
+    )  # fmt: skip

@@ -13,6 +13,7 @@ from skysy.loaders.archive.asks import Ask
 from skysy.loaders.archive.commit import Doubtful
 from skysy.loaders.archive.cone import multicone, xmatch
 from skysy.loaders.archive.keep import Keep
+from skysy.loaders.archive.mast import Unowned, observations, products
 from skysy.loaders.archive.routes import Route
 from skysy.loaders.archive.tap import Tap, parameters
 from skysy.loaders.archive.uws import GONE, Jobs
@@ -145,6 +146,8 @@ class Crew:
             part = self._keep.part(ask)
             reply = self._answer(ask, part)
             return Fetched(ask, part, reply.sha256, reply.bytes)
+        except Unowned:
+            return Cut(ask, self._route.one_by_one(ask))
         except TooMuch:
             return self._cut(ask)
 
@@ -173,6 +176,10 @@ class Crew:
             return multicone(self._wire, catalogue, ask.keys, route.positions, route.radius_arcsec(), part)
         if ask.how == "xmatch":
             return xmatch(self._wire, ask.keys, route.positions, route.radius_arcsec(), part)
+        if ask.how == "mast" and ask.route == "products":
+            return products(self._wire, ask.keys, part)
+        if ask.how == "mast":
+            return observations(self._wire, ask.keys, route.positions, route.radius_arcsec(), part)
         return self._by_job(ask, part) if ask.how == "async" else self._at_once(ask, part)
 
     def _at_once(self, ask: Ask, part: Path) -> Reply:

@@ -21,8 +21,8 @@ from skysy.loaders.files import sha256_of
 from skysy.errors import FileDamaged
 from skysy.formats.whole import sync, whole_file
 
-_SUFFIX = {"votable": "vot", "csv": "csv"}
-_BODY = re.compile(r"[0-9a-f]{64}\.(vot|csv)")
+_SUFFIX = {"votable": "vot", "csv": "csv", "json": "json"}
+_BODY = re.compile(r"[0-9a-f]{64}\.(vot|csv|json)")
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,8 @@ _TABLES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "distances": ("gaiadr2_complements.geometric_distance",),
         "photometry": ("dr2.photometry",),
         "simbad": ("simbad.matches",),
+        "mast": ("mast.observation",),
+        "products": ("mast.product",),
     },
     "skymapper_dr4": {
         "sample": ("dr4.master", "ext.twomass_psc", "ext.allwise", "ext.gaia_dr3"),
@@ -29,16 +31,26 @@ _TABLES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "distances": ("gedr3dist.main",),
         "photometry": ("dr4.photometry",),
         "simbad": ("simbad.matches",),
+        "mast": ("mast.observation",),
+        "products": ("mast.product",),
     },
 }
 
-KEYS = {"distances": "source_id", "photometry": "object_id", "images": "image_id", "simbad": "object_id"}
+KEYS = {
+    "distances": "source_id", "photometry": "object_id", "images": "image_id", "simbad": "object_id", "mast": "object_id",
+    "products": "obsid",
+}  # fmt: skip
 """The column by which a route picks rows."""
 
-KEYED = ("distances", "photometry", "simbad")
+KEYED = ("distances", "photometry", "simbad", "mast", "products")
 """Routes that ask for ids which the science names; the others ask for a part of the sky or a whole table."""
 
-_ROWS_PER_KEY = {"distances": 1, "photometry": 60, "simbad": 1}
+PLACED = ("simbad", "mast")
+"""Routes that ask what lies at positions; each object asked about gets a row, be it one that says that there is nothing."""
+
+_RADII = {"simbad": "archive_simbad_arcsec", "mast": "archive_mast_arcsec"}
+
+_ROWS_PER_KEY = {"distances": 1, "photometry": 60, "simbad": 1, "mast": 200, "products": 100}
 """Rows that one id may bring, for the size of a chunk; what really comes is counted."""
 
 _SYNC_ROWS = 100_000
@@ -65,13 +77,13 @@ class Route:
 
     def radius_arcsec(self) -> float:
         """How far from an object's position a cone or a match reaches."""
-        return float(self.limits["archive_simbad_arcsec" if self.name == "simbad" else "archive_cone_arcsec"])
+        return float(self.limits[_RADII.get(self.name, "archive_cone_arcsec")])
 
     def upload(self, ask: Ask) -> bytes | None:
         """The table that goes to the service with an ask, None where none does."""
         if not ask.upload:
             return None
-        if self.name == "simbad":
+        if self.name in PLACED:
             return positions_table(ask.keys, self.positions)
         return ids_table(KEYS[self.name], ask.keys)
 
@@ -92,7 +104,9 @@ class Route:
     ) -> Ask:
         """The request for one part of a table, not yet counted; `upload` None does as the service's profile says."""
         if self.service.kind != "tap":
-            words = f"{self.service.title}: {table} within {self.radius_arcsec():g} arcsec of {len(keys)} positions"
+            place = f"within {self.radius_arcsec():g} arcsec of {len(keys)} positions"
+            what = f"of {len(keys)} observations" if self.name == "products" else place
+            words = f"{self.service.title}: {table} {what}"
             return Ask(self.name, table, self.service.key, self.service.kind, part, words, keys=keys)
         upload = bool(keys) and (self.service.uploads if upload is None else upload)
         column = KEYS.get(self.name, "")
@@ -155,6 +169,10 @@ class Route:
             for part, some in zip(parts, keys, strict=True)
         ]
 
+    def one_by_one(self, ask: Ask) -> list[Ask]:
+        """An ask for each of the keys."""
+        return [self.ask(ask.table, ids_part((key,)), (key,)) for key in ask.keys]
+
     def without_upload(self, ask: Ask) -> list[Ask]:
         """The same rows asked with the ids in the query, for a service that does not take the upload."""
         size = self.service.in_list
@@ -180,7 +198,7 @@ class Route:
                 waiting[:0] = self.split(one)
                 continue
             except UploadRefused:
-                if self.name == "simbad":
+                if self.name in PLACED:
                     raise
                 waiting[:0] = self.without_upload(one)
                 continue
@@ -242,8 +260,8 @@ def first_asks(route: Route, tap: Tap, keys: Sequence[int] = ()) -> Iterator[Ask
 def _pieces(route: Route, keys: Sequence[int]) -> Iterator[tuple[int, ...]]:
     ordered = sorted(set(keys))
     size = route.service.upload_rows if route.service.uploads else route.service.in_list
-    if route.name == "simbad" and not route.service.uploads:
-        raise QueryFailed(f"{route.service.title} takes no uploads, and SIMBAD is asked by uploaded positions.")
+    if route.name in PLACED and route.service.kind != "mast" and not route.service.uploads:
+        raise QueryFailed(f"{route.service.title} takes no uploads, and {route.name} is asked by uploaded positions.")
     size = max(min(size, route.service.max_rows // _ROWS_PER_KEY[route.name]), 1)
     for start in range(0, len(ordered), size):
         yield tuple(ordered[start : start + size])

@@ -14,7 +14,7 @@ from skysy.loaders.archive.commit import Doubtful, commit, strangers
 from skysy.loaders.archive.fetch import Crew, Cut, Fetched, Message, Submitted, Vouched
 from skysy.loaders.archive.keep import Keep
 from skysy.loaders.archive.queries import template
-from skysy.loaders.archive.routes import KEYED, Route, first_asks, tables_of
+from skysy.loaders.archive.routes import KEYED, PLACED, Route, first_asks, tables_of
 from skysy.loaders.archive.tap import Tap
 from skysy.loaders.archive.uws import Jobs, StillRunning, too_long
 from skysy.loaders.archive.wire import Wire
@@ -67,7 +67,9 @@ def plan_route(book: Book, route: Route, tap: Tap, keys: Sequence[int] = ()) -> 
     """The asks of a route that are open; what was never planned is counted and written down first."""
     if route.name in KEYED:
         release = route.contract.release
-        plan = _plan_sha256([[template(release, table) for table in tables_of(release, route.name)], _radius(route)])
+        tables = tables_of(release, route.name)
+        basis = list(tables) if route.service.kind == "mast" else [template(release, table) for table in tables]
+        plan = _plan_sha256([basis, _radius(route)])
         if book.planned(route.name) != plan:
             book.plan(route.name, plan, [])
         wanted = set(keys)
@@ -86,6 +88,9 @@ def plan_route(book: Book, route: Route, tap: Tap, keys: Sequence[int] = ()) -> 
 def recount_route(book: Book, route: Route, tap: Tap) -> None:
     """Count every loaded part of a route again, and plan anew those that have other counts at the archive now."""
     for ask, rows in book.loaded_asks(route.name):
+        if ask.how == "mast" and ask.service == route.service.key:
+            # MAST cannot count beforehand, and new observations come in daily.
+            book.again(replace(ask, tries=0))
         if not ask.count_query or ask.service != route.service.key:
             continue
         counted = route.counted(tap, ask)
@@ -105,7 +110,7 @@ def recount_route(book: Book, route: Route, tap: Tap) -> None:
 def _fits(entry: Entry, route: Route, wanted: set[int]) -> bool:
     """Whether an open ask for ids can be sent as it is planned: to this service, in this way, for these ids."""
     ask, service = entry.ask, route.service
-    kind = ask.how if ask.how in ("cone", "xmatch") else "tap"
+    kind = ask.how if ask.how in ("cone", "xmatch", "mast") else "tap"
     sets = max(len(service.table(ask.table).columns), 1)
     same = ask.service == service.key and kind == service.kind and (not ask.upload or service.uploads)
     return entry.state == "fetched" or (same and ask.column_set < sets and wanted.issuperset(ask.keys))
@@ -113,7 +118,7 @@ def _fits(entry: Entry, route: Route, wanted: set[int]) -> bool:
 
 def _radius(route: Route) -> float | None:
     """What else than its template a route's queries hang on."""
-    return route.radius_arcsec() if route.name == "simbad" or route.service.kind == "cone" else None
+    return route.radius_arcsec() if route.name in PLACED or route.service.kind == "cone" else None
 
 
 def run_route(
@@ -192,7 +197,8 @@ class _Shift:
                 self._keep(message)
 
     def _keep(self, message: Fetched) -> str:
-        form = "csv" if self.route.service.format.lower() == "csv" else "votable"
+        named = self.route.service.format.lower()
+        form = named if named in ("csv", "json") else "votable"
         plan = self.book.plan_of(message.ask)
         self.keep.keep(self.book.release, plan, message.ask, message.part, message.sha256, form)
         self.book.fetched(message.ask, message.sha256, message.bytes, form)

@@ -12,12 +12,20 @@ from typing import Any
 from skysy.errors import NotFound, UsageError, did_you_mean
 from skysy.own import CONFIG, read_config
 
-ROUTES = ("sample", "images", "distances", "photometry", "simbad")
-"""What is asked for, in the order in which one needs the other."""
+USUAL = ("sample", "images", "distances", "photometry", "simbad")
+"""What a load asks for where no route is named."""
 
-_KINDS = ("tap", "cone", "xmatch")
-_SPEAKS = {"photometry": ("tap", "cone"), "simbad": ("tap", "xmatch")}
-"""Kinds of service that a route can ask; others ask TAP alone."""
+ROUTES = (*USUAL, "mast", "products")
+"""What can be asked for, in the order in which one needs the other; the last two only once there are candidates."""
+
+_KINDS = ("tap", "cone", "xmatch", "mast", "files")
+_SPEAKS = {
+    "photometry": ("tap", "cone"),
+    "simbad": ("tap", "xmatch"),
+    "mast": ("mast", "tap"),
+    "products": ("mast",),
+}
+"""Kinds of service that a route can ask, a bare URL being taken for the first; others ask TAP alone."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +49,7 @@ class Service:
     uploads: bool = False
     upload_rows: int = 50_000
     in_list: int = 200
+    page_rows: int = 50_000
     parallel: int = 2
     pause_s: float = 0.0
     timeout_s: float = 120.0
@@ -92,7 +101,7 @@ def load_services(config: Path | None = None, chosen: Mapping[str, str] | None =
         key = target
         if "://" in target:
             key = f"{route}@{target}"
-            services[key] = _service(key, {"title": target, "kind": "tap", "url": target})
+            services[key] = _service(key, {"title": target, "kind": _SPEAKS.get(route, ("tap",))[0], "url": target})
         for spec in routes.values():
             spec[route] = key
     for release, spec in routes.items():
@@ -150,7 +159,7 @@ def _service(key: str, spec: Mapping[str, Any]) -> Service:
     made = Service(**{**spec, "key": key, "url": str(spec["url"]).rstrip("/"), "tables": tables})
     if made.kind not in _KINDS:
         raise UsageError(f"Service {key}: kind is {made.kind!r}.", f"Kinds: {', '.join(_KINDS)}.")
-    if min(made.max_rows, made.upload_rows, made.in_list, made.parallel, made.tries) < 1:
+    if min(made.max_rows, made.upload_rows, made.in_list, made.page_rows, made.parallel, made.tries) < 1:
         raise UsageError(f"Service {key}: rows, parallel and tries are at least 1.")
     if not (made.pause_s >= 0 and min(made.timeout_s, made.job_s, made.poll_s) > 0):
         raise UsageError(f"Service {key}: pause_s is not below 0, and timeout_s, job_s and poll_s are above it.")

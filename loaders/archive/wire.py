@@ -22,6 +22,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import requests
+from skysy.loaders.archive import partial
 from skysy.loaders.archive.services import Service
 
 from skysy import __version__
@@ -116,6 +117,10 @@ class Wire:
         """GET, the body as text or into the file `to`; `headers` are sent besides those of every request."""
         return self._send("GET", url, True, to, params=params, headers=headers)
 
+    def get_file(self, url: str, part: Path) -> Reply:
+        """GET a file into `part`, going on where it ends as long as the service has the same file; the checksum is not told."""
+        return self._send("GET", url, True, part, resume=True)
+
     def delete(self, url: str) -> Reply:
         """DELETE."""
         return self._send("DELETE", url, True, None)
@@ -149,8 +154,10 @@ class Wire:
             self.wait(self._patience(reply, attempt))
         raise AssertionError("a service has at least one try")
 
-    def _once(self, method: str, url: str, to: Path | None, **words: Any) -> Reply:
+    def _once(self, method: str, url: str, to: Path | None, *, resume: bool = False, **words: Any) -> Reply:
         timeout = (_CONNECT_S, self.service.timeout_s)
+        if resume and to is not None:
+            words["headers"] = partial.wanted(to, url)
         query = (words.get("data") or words.get("params") or {}).get("QUERY", "")
         came: list[str] = []
         with (
@@ -162,7 +169,10 @@ class Wire:
                 body = b"".join(self._blocks(answer))
                 digest = hashlib.sha256(body).hexdigest()
                 return Reply(answer.url, answer.status_code, answer.headers, _text(answer, body), len(body), digest)
-            size, digest = _save(self._blocks(answer), to)
+            append = resume and partial.goes_on(to, url, answer.status_code, answer.headers)
+            size, digest = _save(self._blocks(answer), to, append=append)
+            if resume:
+                return Reply(answer.url, answer.status_code, answer.headers, "", to.stat().st_size, "")
             return Reply(answer.url, answer.status_code, answer.headers, "", size, digest)
 
     def _blocks(self, answer: requests.Response) -> Iterator[bytes]:
@@ -258,11 +268,11 @@ def _text(answer: requests.Response, body: bytes) -> str:
         return body.decode("utf-8", errors="replace")
 
 
-def _save(blocks: Iterator[bytes], path: Path) -> tuple[int, str]:
-    """Stream a body to a file and make sure that the disk has it."""
+def _save(blocks: Iterator[bytes], path: Path, *, append: bool = False) -> tuple[int, str]:
+    """Stream a body to a file, or to its end, and make sure that the disk has it."""
     digest, size = hashlib.sha256(), 0
     try:
-        with path.open("wb") as target:
+        with path.open("ab" if append else "wb") as target:
             for block in blocks:
                 digest.update(block)
                 size += len(block)

@@ -39,7 +39,8 @@ RouteOption = Annotated[
     list[str] | None,
     typer.Option(
         "--route", metavar="ROUTE",
-        help="sample, images, distances, photometry or simbad; may be repeated.", show_default="all",
+        help="sample, images, distances, photometry, simbad, mast or products; may be repeated.",
+        show_default="the first five",
         autocompletion=complete.routes,
     ),
 ]  # fmt: skip
@@ -84,7 +85,7 @@ def plan(
 
     request, project = request_of(release, route, service, config, set_)
     where = settings(warehouse, memory_limit, threads)
-    with _interrupted("plan"), open_warehouse(where, write=True, make=True) as house:
+    with interrupted("plan"), open_warehouse(where, write=True, make=True) as house:
         cost = estimate(plan_archive(house, request, Science(house, project)), where.warehouse)
     if as_json:
         print_json(asdict(cost) | {"fits": cost.fits})
@@ -120,7 +121,7 @@ def refresh(
 
     request, project = request_of(release, route, service, config, set_)
     where = settings(warehouse, memory_limit, threads)
-    with _interrupted("refresh"), open_warehouse(where, write=True) as house:
+    with interrupted("refresh"), open_warehouse(where, write=True) as house:
         science = Science(house, project)
         cost = estimate(plan_archive(house, request, science, refresh=True), where.warehouse)
         if not as_json:
@@ -138,6 +139,7 @@ def refresh(
 
 def doctor(
     release: ReleaseOption,
+    route: RouteOption = None,
     service: ServiceOption = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
@@ -146,7 +148,7 @@ def doctor(
 
     Exit code 7 where something is not as it must be.
 
-    Example: skysy doctor --release skymapper_dr2
+    Example: skysy doctor --release skymapper_dr2        or of the space archives: skysy doctor --release skymapper_dr2 --route mast
     """
     from dataclasses import asdict
 
@@ -156,7 +158,7 @@ def doctor(
 
     services = load_services(config, _chosen(service))
     findings = []
-    for one in examine(load_contract(release), services):
+    for one in examine(load_contract(release), services, _routes(route)):
         findings.append(one)
         if not as_json:
             mark = {True: "ok  ", False: "BAD ", None: "?   "}[one.good]
@@ -177,7 +179,7 @@ def load_live(request: Request, project: Project, where: Settings, *, as_json: b
     from skysy.store import open_warehouse
 
     with (
-        _interrupted("load"),
+        interrupted("load"),
         open_warehouse(where, write=True, make=True) as house,
         _progress(quiet or as_json) as tell,
     ):
@@ -194,12 +196,16 @@ def load_offline(release: str, where: Settings, *, as_json: bool) -> None:
     from skysy.loaders.archive.load import rebuild
     from skysy.store import open_warehouse
 
-    with _interrupted("load"), open_warehouse(where, write=True, make=True) as house:
+    with interrupted("load"), open_warehouse(where, write=True, make=True) as house:
         answers, rows = rebuild(house, load_contract(release))
     if as_json:
         print_json({"answers": answers, "rows": rows})
     else:
         typer.echo(f"{answers:,} kept answers loaded again, {rows:,} rows; nobody was asked.")
+
+
+WITH_PRODUCTS = "SELECT DISTINCT obsid FROM mast_observation WHERE mission <> 'TESS FFI' ORDER BY 1"
+"""Observations whose files are asked for; a full-frame image of TESS is of thousands of stars."""
 
 
 class Science:
@@ -209,20 +215,40 @@ class Science:
         self._house, self._project = house, project
 
     def keys(self, route: str) -> list[int]:
-        """source_id of all loaded objects for distances, object_id of the sample for photometry and SIMBAD."""
+        """source_id of all loaded objects for distances, object_id of the sample for photometry and SIMBAD.
+
+        Of the list as it was last built: object_id of the candidates for mast, obsid of their observations for products.
+        """
         if route == "distances":
             query = "SELECT DISTINCT gaia_id1 FROM stg_survey__master WHERE gaia_id1 IS NOT NULL ORDER BY 1"
             return [int(row[0]) for row in self._ask("stg_survey__master", query)]
         if route in ("photometry", "simbad"):
             return [int(row[0]) for row in self._ask("sample", "SELECT object_id FROM sample ORDER BY 1")]
+        if route == "mast":
+            return [int(row[0]) for row in self._built("candidates", "SELECT object_id FROM candidates ORDER BY 1")]
+        if route == "products":
+            return [int(row[0]) for row in self._built("mast_observation", WITH_PRODUCTS)]
         return []
 
     def positions(self, route: str) -> Positions:
         """ICRS positions of the sample in degrees, for routes that ask by object."""
+        if route == "mast":
+            found = self._built("candidates", "SELECT object_id, raj2000, dej2000 FROM candidates")
+            return {int(key): (float(ra), float(dec)) for key, ra, dec in found}
         if route not in ("photometry", "simbad"):
             return {}
         found = self._ask("sample", "SELECT object_id, raj2000, dej2000 FROM sample")
         return {int(key): (float(ra), float(dec)) for key, ra, dec in found}
+
+    def _built(self, table: str, query: str) -> list[tuple[Any, ...]]:
+        from skysy.errors import NotFound
+
+        if not self._house.columns("main", table):
+            raise NotFound(
+                f"The warehouse has no table {table}: nothing is built yet.",
+                "MAST is asked about candidates; `skysy build` makes them.",
+            )
+        return self._house.rows(query)
 
     def _ask(self, model: str, query: str) -> list[tuple[Any, ...]]:
         from skysy.models.views import as_views
@@ -240,19 +266,27 @@ def request_of(
 ) -> tuple[Request, Project]:
     """What the options of a command ask for, and the science that says which ids that needs."""
     from skysy.contract import load_contract
-    from skysy.errors import UsageError, did_you_mean
     from skysy.loaders.archive.load import Request
     from skysy.loaders.archive.services import ROUTES, load_services
     from skysy.models.project import load_project
 
-    for name in routes or ():
-        if name not in ROUTES:
-            raise UsageError(f"There is no route {name!r}.", did_you_mean(name, ROUTES))
+    asked = _routes(routes)
     project = load_project(release, settings=list(settings or ()), only=("sample", "stg_survey__master"))
     known = load_services(config, _chosen(services))
     known.route(release, ROUTES[0])
     limits = {one.name: one.value_sql for one in project.parameters.values()}
-    return Request(load_contract(release), known, limits, tuple(routes or ROUTES)), project
+    return Request(load_contract(release), known, limits, asked), project
+
+
+def _routes(names: Sequence[str] | None) -> tuple[str, ...]:
+    """The routes that are named, or the usual ones; raises UsageError for one that there is not."""
+    from skysy.errors import UsageError, did_you_mean
+    from skysy.loaders.archive.services import ROUTES, USUAL
+
+    for name in names or ():
+        if name not in ROUTES:
+            raise UsageError(f"There is no route {name!r}.", did_you_mean(name, ROUTES))
+    return tuple(names or USUAL)
 
 
 def _chosen(services: Sequence[str] | None) -> dict[str, str]:
@@ -270,7 +304,7 @@ def _chosen(services: Sequence[str] | None) -> dict[str, str]:
 
 
 @contextmanager
-def _interrupted(command: str) -> Iterator[None]:
+def interrupted(command: str) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
@@ -315,12 +349,12 @@ def _print_cost(cost: Cost) -> None:
         rows = "uncounted" if one.rows is None else f"{one.rows:,}"
         indexed = f"; indexed there: {', '.join(one.indexed)}" if one.indexed else ""
         typer.echo(
-            f"{one.table:<38} {rows:>12} {_size(one.bytes):>9} {one.requests:>9,}  {one.how} at {one.service}, "
+            f"{one.table:<38} {rows:>12} {size_words(one.bytes):>9} {one.requests:>9,}  {one.how} at {one.service}, "
             f"uploads: {one.uploads}, about {_time(one.seconds)}{indexed}"
         )
     verdict = "enough" if cost.fits else "NOT ENOUGH"
     typer.echo(
-        f"disk: {_size(cost.disk_bytes)} for raw answers and warehouse, {_size(cost.free_bytes)} free: {verdict}. "
+        f"disk: {size_words(cost.disk_bytes)} for raw answers and warehouse, {size_words(cost.free_bytes)} free: {verdict}. "
         "Bytes, disk and time are guesses from the counts."
     )
 
@@ -338,7 +372,7 @@ def _print_tallies(tallies: Sequence[Tally]) -> None:
             )
 
 
-def _size(size: float) -> str:
+def size_words(size: float) -> str:
     for unit in ("B", "kB", "MB", "GB"):
         if size < 1000:
             return f"{size:.0f} {unit}"

@@ -32,6 +32,7 @@ COMMANDS: Mapping[str, tuple[str, str, tuple[int, ...]]] = {
     "why": ("why", "The story of one star.", (3, 5, 6)),
     "diff": ("diff", "Two builds compared: who entered, who left, and why.", (3, 5)),
     "match": ("match", "Pairs of two tables by position.", (3, 4, 6)),
+    "products": ("products", "Files of the space archive MAST, listed or downloaded.", (3, 4, 5, 6, 7)),
     "sql": ("query", "Ask the warehouse in SQL.", (3, 6)),
     "shell": ("query", "A DuckDB shell on the warehouse, read only.", (3, 6)),
     "publish": ("publish", "A snapshot for shells that stay open.", (3,)),

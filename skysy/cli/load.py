@@ -27,6 +27,16 @@ if TYPE_CHECKING:
 
 
 def load(
+    routes: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[ROUTE]...",
+            autocompletion=complete.routes,
+            show_default="the first five",
+            help="What to ask the live archives for: sample, images, distances, photometry, simbad, mast, products.",
+        ),
+    ] = None,
+    *,
     release: Annotated[
         str,
         typer.Option(
@@ -71,6 +81,8 @@ def load(
     Example: skysy load --release skymapper_dr2 --from archive
 
     Example: skysy load --release skymapper_dr2 --from https://example.org/hats
+
+    Example: skysy load mast --release skymapper_dr2
     """
     from dataclasses import asdict
 
@@ -82,6 +94,7 @@ def load(
     from skysy.store import open_warehouse
 
     where = settings(warehouse, memory_limit, threads)
+    route = [*(routes or ()), *(route or ())]
     if source is None:
         if replace or dry_run:
             raise UsageError(
@@ -96,7 +109,7 @@ def load(
         return
     if offline or route or service or config or set_:
         raise UsageError(
-            "--from DIR asks no archive: --offline, --route, --service, --config and --set do not go with it."
+            "--from DIR asks no archive: --offline, routes, --service, --config and --set do not go with it."
         )
     directory = local_directory(source)
     if dry_run:

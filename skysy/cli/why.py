@@ -83,6 +83,8 @@ def _print(to: Console, story: Story) -> None:
         followup = story.followup
         seen = f"{followup['n_observations']} observation{'s' if followup['n_observations'] != 1 else ''}"
         to.print(f"Follow-up ({seen}): [bold]{followup['verdict']}[/]. {escape(followup['verdict_reason'])}.")
+    if story.missions:
+        to.print(escape(f"Space archives (MAST): {_missions(story)}."))
     to.print("\n[bold]Joins and cuts[/], in order")
     for cut in story.cuts:
         to.print(f"  {_MARKS[cut.verdict]}  {cut.name:<19} {cut.sentence}: {_terms(cut)}")
@@ -106,6 +108,26 @@ def _verdict(story: Story) -> str:
         return "[yellow]Not in the object catalogue as loaded[/]; only measurements are here."
     what = "its value is missing" if failure.verdict == "missing" else "it fails"
     return f"[red]Not in the sample[/]: the first cut that it does not pass is {failure.name} ({what})."
+
+
+def _missions(story: Story) -> str:
+    """What MAST has of the star, mission by mission; that nobody asked is no word on what there is."""
+    seen = []
+    for one in story.missions:
+        if one["state"] == "matched":
+            told = f"{one['mission']} {one['n_observations']}"
+            exposure = "" if one["exposure_s"] is None else f"{one['exposure_s']:.0f} s"
+            when = (
+                ""
+                if one["first_mjd"] is None
+                else f"MJD {one['first_mjd']:.1f} to {one['last_mjd'] or one['first_mjd']:.1f}"
+            )
+            more = ", ".join(word for word in (exposure, when) if word)
+            seen.append(f"{told} ({more})" if more else told)
+    nothing = [str(one["mission"]) for one in story.missions if one["state"] == "none"]
+    if not seen:
+        return "asked, nothing there" if nothing else "never asked"
+    return ", ".join(seen) + (f"; nothing of {', '.join(nothing)}" if nothing else "")
 
 
 def _terms(cut: Cut) -> str:
