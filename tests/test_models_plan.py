@@ -197,6 +197,17 @@ def test_a_project_that_does_not_hang_together_is_refused(tmp_path: Path, name: 
         load_project("toy", science)
 
 
+def test_staging_of_all_releases_serves_one_that_has_none_of_its_own(tmp_path: Path) -> None:
+    science = toy.write_science(tmp_path / "sql")
+    shared, own = science / "10_staging" / "stg_obs.sql", science / "10_staging" / "toy" / "stg_obs.sql"
+    shared.write_text(toy.STG_OBS.replace("toy.obs", "toy.other"))
+    assert load_project("toy", science).model("stg_obs").archive_inputs == ("toy.obs",)
+    own.unlink()
+    assert load_project("toy", science).model("stg_obs").archive_inputs == ("toy.other",)
+    with pytest.raises(NotFound, match="no release"):
+        load_project("stg_obs.sql", science)
+
+
 def test_two_models_that_read_each_other_are_shown_as_a_circle(tmp_path: Path) -> None:
     science = toy.write_science(tmp_path / "sql")
     for name, other in (("a", "b"), ("b", "a")):

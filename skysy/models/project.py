@@ -91,17 +91,15 @@ def sql_of(release: str, name: str) -> str:
 
 
 def _model_files(root: Path, release: str) -> list[Path]:
-    """Every model's file, by folder and name."""
+    """Every model's file, by folder and name; staging is the release's own, and what it does not have that of all releases."""
     staging = root / STAGING / release
     if not staging.is_dir():
         known = sorted(entry.name for entry in (root / STAGING).glob("*") if entry.is_dir())
         raise NotFound(f"There is no release {release!r}.", did_you_mean(release, known))
-    return [
-        path
-        for directory in (staging, root / "20_intermediate", root / "30_marts")
-        for path in sorted(directory.glob("*.sql"))
-        if path.name != PARAMETER_FILE
-    ]
+    staged = {path.name: path for directory in (staging.parent, staging) for path in directory.glob("*.sql")}
+    staged.pop(PARAMETER_FILE, None)
+    later = [path for name in ("20_intermediate", "30_marts") for path in sorted((root / name).glob("*.sql"))]
+    return [*(staged[name] for name in sorted(staged)), *later]
 
 
 def _with_inputs(paths: Sequence[Path], names: Iterable[str]) -> list[Model]:
