@@ -35,6 +35,9 @@ _ERRORS = {
 }
 """Columns that hold the error of a flux, where that is not its name and _ERR; eleanor's FLUX_ERR is that of RAW_FLUX."""
 
+LONGEST_D = 40.0
+"""A sector has 27 days, the longest 32; what spans more is several, and would be taken for one."""
+
 _TIMES = ("time_btjd", "btjd", "time")
 _DAYS = (1000.0, 20_000.0)
 """BTJD of anything TESS can have seen: the first sector began in 1325."""
@@ -238,6 +241,11 @@ def _check(file: str, curve: LightCurve) -> None:
             f"{_KEPT} Another column may have them: --flux-column SAP_FLUX.",
         )
     low, high = curve.time_btjd[good].min(), curve.time_btjd[good].max()
+    if high - low > LONGEST_D:
+        raise ValueDamaged(
+            f"{file}, column TIME: it spans {high - low:,.0f} days; a sector has 27.",
+            f"{_KEPT} Give a file for each sector.",
+        )
     if low < _DAYS[0] or high > _DAYS[1]:
         raise ValueDamaged(
             f"{file}, column TIME: {low:.3f} to {high:.3f} d is neither BTJD (BJD - 2457000) nor BJD of a TESS sector.",

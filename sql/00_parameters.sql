@@ -95,6 +95,7 @@ SET VARIABLE tess_segment_bins = 24;          -- bins a segment needs: half a wi
 SET VARIABLE tess_clip_sigma = 5.0;           -- bins farther than this many robust sigmas from the running median and from the running line do not count: of Gaussian noise one bin in two million
 SET VARIABLE tess_band_uhz = [50.0, 200.0];   -- [uHz] frequencies in which flickering is looked for, periods of 1.4 to 5.6 h: above nu_max of giants with log g below 2.5 (nu_max = 3090 uHz (g / g_sun) (Teff / Teff_sun)^-0.5, Kjeldsen and Bedding 1995), below the noise band
 SET VARIABLE tess_noise_uhz = [230.0, 270.0]; -- [uHz] frequencies whose mean power density is taken as that of white noise, up to the Nyquist frequency 278 uHz of 1800 s; flickering there is taken for noise, so its measure is rather too small
+SET VARIABLE tess_span_d_max = 40.0;           -- [d] what spans more is no sector but several under one number, and gets no spectrum: a sector has 27 d, the longest 32
 SET VARIABLE tess_bins_min = 240;             -- bins a sector needs for a measure: 5 d, and then 65 frequencies in the band
 SET VARIABLE tess_compare_mag = 0.5;          -- [mag] comparison giants are as bright within this in TESS magnitude: noise and systematics go with brightness
 SET VARIABLE tess_compare_stars = 20;         -- comparison giants needed: a rank among fewer says little, the smallest is 1 / (1 + number)

@@ -15,6 +15,7 @@ from skysy.analysis.report.flickering import flickering_of
 from skysy.loaders.curve_download import fetch_curve
 from skysy.loaders.curve_files import read_light_curve
 from skysy.loaders.curves import Wanted, load_curves
+from skysy.loaders.load import load_directory
 from tess_bench import Bench
 from tess_curves import Made, curve, write_csv, write_eleanor, write_qlp, write_spoc
 from typer.testing import CliRunner
@@ -176,6 +177,7 @@ FAULTS = {
     "time in 32 bits": (coarse, ContractError, ["bad.fits, HDU 1", "column TIME", "32-bit"]),
     "all fluxes NaN": (lambda path: write_spoc(path, DAY.changed(flux=DAY.flux * np.nan)), ValueDamaged, ["column PDCSAP_FLUX", "have a time and a flux"]),
     "time is MJD": (lambda path: write_spoc(path, DAY.changed(time_btjd=DAY.time_btjd + 57000)), ValueDamaged, ["column TIME", "neither BTJD"]),
+    "two sectors": (lambda path: write_spoc(path, DAY.changed(time_btjd=DAY.time_btjd + np.arange(len(DAY.flux)))), ValueDamaged, ["column TIME", "it spans 50 days"]),
     "another star": (lambda path: write_spoc(path, DAY, RA_OBJ=180.02, DEC_OBJ=-30.0), LoadError, ["62 arcsec from object"]),
     "no sector": (lambda path: write_spoc(path, DAY, sector=None), UsageError, ["--sector N"]),
 }  # fmt: skip
@@ -292,6 +294,19 @@ def test_float32_fluxes_measure_as_their_doubles_do(tmp_path: Path) -> None:
         "SELECT flicker_var_ppm2 FROM int_flickering__sectors ORDER BY object_id"
     )
     assert other[0] == pytest.approx(one[0], rel=1e-3)
+
+
+def test_many_light_curves_come_as_a_table_of_the_archive_does(house: Settings, tmp_path: Path) -> None:
+    docs = Path(__file__).parents[1] / "docs" / "tess"
+    with open_warehouse(house, write=True) as warehouse:
+        done = load_directory(warehouse, DR2, docs)
+    assert done.ignored == ("candidate.csv",)
+    assert rows(house, "SELECT count(*), count(DISTINCT object_id), count(quality), count(tess_mag) FROM tess.light_curve") == [
+        (8 * 337, 8, 0, 8 * 337)
+    ]  # fmt: skip
+    other = write_csv(tmp_path / "other.csv", DAY)
+    with pytest.raises(LoadError, match="came in a file with other light curves"):
+        load(house, other, object_id=100000471, sector=1, is_comparison=True, replace=True)
 
 
 def test_a_light_curve_at_an_address_is_fetched_once_and_whole(

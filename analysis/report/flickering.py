@@ -33,7 +33,10 @@ _MEASURES = (
 
 @dataclass(frozen=True)
 class Sector:
-    """A row of the table `flickering` by column, with bins (time [BTJD, d], flux, trend [ppm]; None: clipped) and spectrum ([uHz], [ppm^2/uHz])."""
+    """A row of the table `flickering` by column, with bins (time [BTJD, d], flux, trend [ppm]; None: clipped) and spectrum ([uHz], [ppm^2/uHz]).
+
+    Only the first MOST_DRAWN sectors of an object have bins and spectrum.
+    """
 
     row: dict[str, Any]
     bins: list[tuple[float, float, float | None]]
@@ -58,21 +61,26 @@ def flickering_of(warehouse: Warehouse, ids: Sequence[int]) -> dict[int, list[Se
         return found
     value = warehouse.value("SELECT value FROM meta.parameter WHERE name = 'tess_band_uhz'")
     low, high = json.loads(str(value or "[50, 200]"))
-    bins, spectra = defaultdict(list), defaultdict(list)
-    for object_id, sector, *values in warehouse.rows(
-        f"SELECT object_id, sector, time_btjd, flux_ppm, trend_ppm FROM int_flickering__bins {asked} ORDER BY ALL",
-        [ids],
-    ):
-        bins[object_id, sector].append((values[0], values[1], values[2]))
-    for object_id, sector, *values in warehouse.rows(
-        f"SELECT object_id, sector, frequency_uhz, power_ppm2_uhz FROM int_flickering__spectra {asked} ORDER BY ALL",
-        [ids],
-    ):
-        spectra[object_id, sector].append((values[0], values[1]))
+    drawn = [row[:2] for place, row in enumerate(rows) if place < MOST_DRAWN or rows[place - MOST_DRAWN][0] != row[0]]
+    bins = _points(warehouse, "time_btjd, flux_ppm, trend_ppm", "int_flickering__bins", drawn)
+    spectra = _points(warehouse, "frequency_uhz, power_ppm2_uhz", "int_flickering__spectra", drawn)
     for object_id, *values in rows:
         row = dict(zip(_MEASURES, values, strict=True))
         place = object_id, row["sector"]
         found[object_id].append(Sector(row, bins[place], spectra[place], (float(low), float(high))))
+    return found
+
+
+def _points(warehouse: Warehouse, columns: str, table: str, drawn: Sequence[Any]) -> dict[tuple[int, int], list[Any]]:
+    """Rows of a table by object and sector, of those that are drawn."""
+    found: dict[tuple[int, int], list[Any]] = defaultdict(list)
+    ids, sectors = ([one[place] for one in drawn] for place in (0, 1))
+    for object_id, sector, *values in warehouse.rows(
+        f"SELECT object_id, sector, {columns} FROM {table} SEMI JOIN (SELECT unnest(CAST(? AS BIGINT[])) AS object_id, "
+        "unnest(CAST(? AS INTEGER[])) AS sector) AS a USING (object_id, sector) ORDER BY ALL",
+        [ids, sectors],
+    ):
+        found[object_id, sector].append(tuple(values))
     return found
 
 

@@ -6,7 +6,7 @@
 -- kind:   view
 -- inputs: tess.light_curve
 -- source: files brought in with `skysy lightcurve` (docs/tess.md)
--- nulls:  a flux or a time that is not finite is NULL; a point without a time cannot be placed, so it is no row here
+-- nulls:  a flux or a time that is not finite is NULL; a point without a time, or with an absurd one, cannot be placed, so it is no row here
 
 SELECT
     CAST(object_id AS BIGINT) AS object_id,                                 -- survey object, or the user's number of a comparison star {meta.id;meta.main}
@@ -25,4 +25,4 @@ SELECT
 FROM tess.light_curve
 WHERE object_id IS NOT NULL
   AND sector IS NOT NULL
-  AND isfinite(time_btjd)
+  AND abs(time_btjd) < 1e6

@@ -8,7 +8,7 @@
 --         al. 2018, A&A 620, A38, subtracts white noise in the same way). Averaging over a bin dt takes signals, not noise, down by sinc^2(f dt)
 --         (Chaplin et al. 2011, ApJ 732, 54), which is put right. The power of one frequency scatters as an exponential
 --         distribution: its variance is its square, estimated as half the square of what is seen
--- nulls:  no measure where fewer than tess_bins_min bins are left, or the bins are so long that band or noise lie beyond Nyquist
+-- nulls:  no measure where fewer than tess_bins_min bins are left, or they span more than a sector, or are so long that band or noise lie beyond Nyquist
 -- rule:   white noise is the mean power density of tess_noise_uhz. Band variance = width of the band / n * sum of (P - white) / sinc^2 over its n
 --         frequencies; it may be below zero, since noise is subtracted. Neighbouring frequencies of a light curve with gaps are not
 --         independent, so the variance of the error is divided by the share of time that has bins. Sums are made in whole numbers

@@ -7,6 +7,7 @@
 -- source: discrete Fourier transform at the times themselves (Deeming 1975, Ap&SS 36, 137), one-sided, in ppm^2/uHz:
 --         P(f) = 2 dt / N |sum_j x_j exp(-2 pi i f t_j)|^2, of N residuals x_j a bin dt apart. So the integral over all frequencies up to
 --         Nyquist is the variance of the residuals (Parseval), and white noise of variance s^2 has P = 2 dt s^2, gaps or not
+-- nulls:  what spans more than tess_span_d_max is no sector and has no rows
 -- rule:   frequencies are the multiples of 1 / (time spanned) up to 1 / (2 dt). Sums are made in whole numbers of 1e-6 ppm
 
 WITH used AS (
@@ -26,6 +27,7 @@ spans AS (
 frequencies AS (
     SELECT object_id, sector, n, bin_s, span_s, unnest(generate_series(1, CAST(floor(span_s / (2 * bin_s) + 1e-6) AS BIGINT))) AS k
     FROM spans
+    WHERE span_s <= getvariable('tess_span_d_max') * 86400e0
 ),
 
 sums AS (

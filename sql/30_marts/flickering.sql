@@ -79,7 +79,7 @@ SELECT
     CAST(CASE WHEN is_compared AND median_var > 0 THEN flicker_var_ppm2 / median_var END AS DOUBLE) AS ratio, -- variance in the band over that median {stat.variance;arith.ratio}
     CAST(CASE WHEN is_compared THEN CAST(n_greater + 1 AS DOUBLE) / (n_giants + 1) END AS DOUBLE) AS p_rank, -- share of giants, itself counted, that change as much or more {stat.rank}
     CAST(CASE
-        WHEN flicker_var_ppm2 IS NULL THEN 'no measure: ' || n_bins || ' bins count, ' || CAST(getvariable('tess_bins_min') AS INTEGER) || ' are needed, none longer than the noise band allows'
+        WHEN flicker_var_ppm2 IS NULL THEN 'no measure: ' || n_bins || ' bins count, ' || CAST(getvariable('tess_bins_min') AS INTEGER) || ' are needed, of one sector and a cadence that reaches the noise band'
         WHEN tess_mag IS NULL THEN 'not compared: its TESS magnitude is not known'
         WHEN NOT is_compared THEN 'not compared: ' || n_giants || ' comparison giants as bright, ' || CAST(getvariable('tess_compare_stars') AS INTEGER) || ' are needed'
         ELSE 'compared with ' || n_giants || ' giants as bright within ' || format('{:.1f} mag', CAST(getvariable('tess_compare_mag') AS DOUBLE))
