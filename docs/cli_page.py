@@ -31,7 +31,8 @@ def page(written: str) -> str:
         _prose(
             "What `skysy COMMAND --help` says, on one page; tests/test_examples.py runs every example as it stands. Results go to",
             "standard output, progress and errors to standard error, so that `--json` leaves one JSON document and nothing else.",
-            "Colour is left out where `NO_COLOR` is set or the output is no terminal.",
+            "Colour is left out where `NO_COLOR` is set or the output is no terminal. `--verbose` tells each SQL statement and each",
+            "request on standard error as it ends.",
         ),
         _table(
             ("command", "what it is for"), [(f"[`{name}`](#skysy-{name})", one[1]) for name, one in COMMANDS.items()]

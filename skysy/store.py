@@ -18,6 +18,7 @@ import duckdb
 from skysy import __version__, ledger
 from skysy.config import Settings
 from skysy.errors import (
+    SkysyError,
     WarehouseDamaged,
     WarehouseError,
     WarehouseFull,
@@ -188,6 +189,11 @@ def open_warehouse(settings: Settings, *, write: bool = False, make: bool = Fals
                 _sweep(settings)
             running.append(con)
             yield Warehouse(con, settings, read_only=not write)
+        except duckdb.OutOfMemoryException as error:
+            raise SkysyError(
+                f"The question needs more memory than {settings.memory_limit}.",
+                "What was committed before stands. Raise it, as with --memory-limit 8GB.",
+            ) from error
         except duckdb.Error as error:
             if is_damage(error) or is_full(error):
                 raise explain(error, settings) from error

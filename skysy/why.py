@@ -191,7 +191,7 @@ def _rows(warehouse: Warehouse, table: str, object_id: int, order: str) -> list[
 
 
 class CutTeller:
-    """Tells of each cut how single stars do in it; limits and units are read once, from the build's own tables."""
+    """Tells of each cut how single stars do in it; limits are read once, from the build's own table."""
 
     def __init__(self, warehouse: Warehouse, terms: Sequence[CutTerm]) -> None:
         self._terms = [term for term in terms if term.name != "object_id"]
@@ -200,12 +200,6 @@ class CutTeller:
         }
         # A list of quoted names; a build of an earlier skysy has no such parameter.
         self._unavailable = self._parameters.get("cuts_not_available", ("[]", None))[0]
-        comments = dict(
-            warehouse.rows(
-                "SELECT column_name, comment FROM duckdb_columns() WHERE schema_name = 'main' AND table_name = 'int_selection__matched'"
-            )
-        )
-        self._units = {name: from_comment(comment)[1] or "" for name, comment in comments.items()}
 
     def tell(self, matched: Mapping[str, Any], verdicts: Mapping[str, bool | None]) -> list[Cut]:
         """The cuts in their order for the star with these rows of int_selection__matched and int_selection__cuts."""
@@ -213,8 +207,7 @@ class CutTeller:
 
     def _cut(self, term: CutTerm, matched: Mapping[str, Any], verdicts: Mapping[str, bool | None]) -> Cut:
         limits = {name: self._parameters[name] for name in term.parameters if name in self._parameters}
-        units = {name: self._units.get(name, "") for name in term.columns}
-        units |= {name: unit or "" for name, (_, unit) in limits.items()}
+        units = {**term.units, **{name: unit or "" for name, (_, unit) in limits.items()}}
         return Cut(
             name=term.name,
             sentence=from_comment(term.comment)[0],

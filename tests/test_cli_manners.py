@@ -235,6 +235,22 @@ def test_the_help_of_skysy_loads_no_command() -> None:
     assert [name for name in COMMANDS if f"\n  {name} " not in told] == []
 
 
+def test_a_question_that_needs_more_memory_is_told_in_words(simulated: Sky) -> None:
+    where = ("--warehouse", str(simulated.settings.warehouse), "--memory-limit", "1MB")
+    for words in (("status",), ("sql", "SELECT count(DISTINCT object_id) FROM dr2.photometry")):
+        failed = invoke(*words, *where).exception
+        assert isinstance(failed, SkysyError)
+        assert "needs more memory than 1MB" in failed.message
+
+
+def test_words_that_are_not_utf_8_and_terminals_that_are_not_do_no_harm(simulated: Sky) -> None:
+    where = ("--warehouse", str(simulated.settings.warehouse))
+    assert isinstance(invoke("sql", "SELECT '\udcff'", *where).exception, UsageError)
+    words = [sys.executable, "-m", "skysy", "sql", "SELECT 'Bézier' AS name", "--csv", *where]
+    done = subprocess.run(words, env={**os.environ, "PYTHONIOENCODING": "ascii"}, capture_output=True, check=True)
+    assert done.stdout == b"name\nB\\xe9zier\n"
+
+
 @pytest.mark.parametrize("no_color", [True, False])
 def test_colour_comes_on_a_terminal_and_not_with_no_color(simulated: Sky, no_color: bool) -> None:
     with open_warehouse(simulated.settings) as house:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 
 import typer
@@ -14,6 +15,11 @@ def main() -> None:
     from skysy.cli.commands import app
     from skysy.cli.options import say
 
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(
+                errors="backslashreplace"
+            )  # a terminal of ASCII can show a name with an accent all the same
     try:
         app()
     except SkysyError as error:

@@ -69,7 +69,7 @@ def sql(
                 types = [str(column[1]) for column in found.description or []]
                 rows = found.fetchall() if most is None else found.fetchmany(most + 1)
         except duckdb.Error as error:
-            if is_damage(error) or isinstance(error, duckdb.InterruptException):
+            if is_damage(error) or isinstance(error, duckdb.InterruptException | duckdb.OutOfMemoryException):
                 raise
             told = str(error).strip()
             remedy = ""
@@ -158,6 +158,10 @@ def _query(query: str | None, file: Path | None) -> str:
     if (query is None) == (file is None):
         raise UsageError("Give a query, or a file with --file.", "As skysy sql 'FROM cut_flow'.")
     if query is not None:
+        if not query.isprintable() and any("\udc80" <= letter <= "\udcff" for letter in query):
+            raise UsageError(
+                "The query is not UTF-8.", "Write it in the character set of the terminal, or in a file of UTF-8."
+            )
         return query
     try:
         return sys.stdin.read() if str(file) == "-" else Path(str(file)).read_text(encoding="utf-8")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -20,7 +20,7 @@ _HOME = "main"
 
 @dataclass(frozen=True)
 class CutTerm:
-    """One named cut: its expression in SQL, the input columns it looks at, the parameters it compares with.
+    """One named cut: its expression in SQL, the input columns it looks at with their units, the parameters it compares with.
 
     `columns` and `parameters` are in the order of the expression; `comment` says in words what the cut asks.
     """
@@ -30,6 +30,7 @@ class CutTerm:
     columns: tuple[str, ...]
     parameters: tuple[str, ...]
     comment: str
+    units: Mapping[str, str]
 
 
 def cut_terms(project: Project, model_name: str) -> list[CutTerm]:
@@ -37,6 +38,7 @@ def cut_terms(project: Project, model_name: str) -> list[CutTerm]:
     model = project.model(model_name)
     scope = _scope(project, model)
     tokens = Dialect.get_or_raise("duckdb").tokenize(model.sql)
+    units_of = {one: {each.name: each.unit or "" for each in project.model(one).columns} for one in model.model_inputs}
     terms = []
     for column, projection in zip(model.columns, model.tree.selects, strict=True):
         if column.name.lower() in model.key:
@@ -44,7 +46,8 @@ def cut_terms(project: Project, model_name: str) -> list[CutTerm]:
         sources, parameters = _sources(scope, column.name)
         text = _text_of(model.sql, tokens, projection.args["alias"])
         names = tuple(dict.fromkeys(name for _, name in sources))
-        terms.append(CutTerm(column.name, text, names, parameters, column.comment))
+        units = {name: units_of[table].get(name, "") for table, name in sources if table in units_of}
+        terms.append(CutTerm(column.name, text, names, parameters, column.comment, units))
     return terms
 
 
