@@ -179,7 +179,8 @@ def test_each_object_is_told_with_the_first_thing_that_did_it(field: Settings, o
 def test_an_object_of_another_id_is_told_with_the_one_at_its_place(field: Settings, other: Other) -> None:
     changed = other(
         changes=[
-            "UPDATE dr2.master SET object_id = 900 WHERE object_id = 12000",
+            # 1 arcsec south of its place, beyond the edge of a zone.
+            "UPDATE dr2.master SET object_id = 900, dej2000 = dej2000 - 1.0 / 3600 WHERE object_id = 12000",
             "UPDATE dr2.photometry SET object_id = 900 WHERE object_id = 12000",
             # Another id and 3 arcsec north of its place: nothing says that it is one object.
             "UPDATE dr2.master SET object_id = 901, dej2000 = dej2000 + 3.0 / 3600 WHERE object_id = 13000",
@@ -198,7 +199,7 @@ def test_an_object_of_another_id_is_told_with_the_one_at_its_place(field: Settin
     }
     assert moves[900].values == moves[12_000].values == {"object_id": (12_000, 900)}
     assert moves[901].values == moves[13_000].values == {}
-    assert moves[900].reason == "not in the object catalogue of A; 12000 lies 0.00 arcsec from its place there"
+    assert moves[900].reason == "not in the object catalogue of A; 12000 lies 1.00 arcsec from its place there"
     assert moves[13_000].reason == "not in the object catalogue of B"
     assert found.same_ids == SameIds(12, 1)
     told = run(field.warehouse, changed.warehouse).stdout
