@@ -68,7 +68,7 @@ def from_parquet_by_pyarrow(path: Path) -> dict[str, Read]:
     for one in table.schema:
         notes = {key.decode(): text.decode() for key, text in (one.metadata or {}).items()}
         found[one.name] = Read(
-            _arrow_name(one.type), notes.get("unit"), notes.get("ucd"), notes.get("description"),
+            arrow_name(one.type), notes.get("unit"), notes.get("ucd"), notes.get("description"),
             table.column(one.name).to_pylist(),
         )  # fmt: skip
     return found
@@ -114,7 +114,7 @@ def from_csv_with_sidecar(path: Path) -> dict[str, Read]:
     table = pcsv.read_csv(path, convert_options=options)
     return {
         one["name"]: Read(
-            _arrow_name(table.schema.field(one["name"]).type), one["unit"], one["ucd"], one["description"],
+            arrow_name(table.schema.field(one["name"]).type), one["unit"], one["ucd"], one["description"],
             table.column(one["name"]).to_pylist(),
         )
         for one in told["columns"]
@@ -135,7 +135,7 @@ def from_hats_by_pyarrow(path: Path) -> dict[str, Read]:
     for one in list(schema)[1:]:
         notes = {key.decode(): text.decode() for key, text in (one.metadata or {}).items()}
         found[one.name] = Read(
-            _arrow_name(one.type), notes.get("unit"), notes.get("ucd"), notes.get("description"),
+            arrow_name(one.type), notes.get("unit"), notes.get("ucd"), notes.get("description"),
             table.column(one.name).to_pylist(),
         )  # fmt: skip
     return found
@@ -257,7 +257,7 @@ def lines(tallies: Mapping[tuple[str, str], Tally]) -> str:
     return "\n".join(out)
 
 
-def _arrow_name(kind: pa.DataType) -> str:
+def arrow_name(kind: pa.DataType) -> str:
     return {"double": "float64", "float": "float32", "string": "text", "date32[day]": "date"}.get(str(kind), str(kind))
 
 

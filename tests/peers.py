@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from exports import Read, Reader, _arrow_name, by_stilts
+from exports import Read, Reader, arrow_name, by_stilts
 
 PYTHON = str(Path(os.environ.get("SKYSY_LSDB_PYTHON", sys.executable)).absolute())
 STILTS: dict[tuple[str, str], Reader] = {(form, "STILTS"): by_stilts for form in ("votable", "fits")}
@@ -80,7 +80,7 @@ def by_lsdb(path: Path) -> dict[str, Read]:
     for one in table.schema:
         notes = told[one.name]
         found[one.name] = Read(
-            _arrow_name(one.type), notes.get("unit"), notes.get("ucd"), notes.get("description"),
+            arrow_name(one.type), notes.get("unit"), notes.get("ucd"), notes.get("description"),
             table.column(one.name).to_pylist(),
         )  # fmt: skip
     return found
