@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 OBJECTS ?= 20000
 
-.PHONY: demo test test-slow test-browser test-archive test-archive-slow docs docs-check lock clean
+.PHONY: demo test test-slow test-browser test-peers test-archive test-archive-slow docs docs-check lock clean
 
 demo: $(VENV)/.demo
 	$(BIN)/skysy demo demo --objects $(OBJECTS)
@@ -25,6 +25,10 @@ test-slow: $(VENV)/.test
 test-browser: $(VENV)/.test
 	$(BIN)/pip install --quiet --constraint requirements-dev.lock -e ".[browser]"
 	$(BIN)/pytest -m slow tests/test_browser.py
+
+# LSDB, in a Python of its own since it brings some 60 packages, and STILTS where it is on the path read what is exported.
+test-peers: $(VENV)/.test $(VENV)/.peers
+	SKYSY_LSDB_PYTHON=$(abspath $(VENV)/peers/bin/python) $(BIN)/pytest -m slow tests/test_peers.py tests/test_hats.py tests/test_hats_margin.py
 
 # Against a real TAP server on the loopback (docs/archive-peer.md). Debian only; as root where its packages are missing.
 test-archive: $(VENV)/.test
@@ -61,6 +65,12 @@ $(VENV)/.demo: $(VENV)/bin/python pyproject.toml requirements-dev.lock
 $(VENV)/.test: $(VENV)/bin/python pyproject.toml requirements-dev.lock
 	$(BIN)/pip install --quiet --constraint requirements-dev.lock -e ".[dev]"
 	touch $@ $(VENV)/.demo
+
+$(VENV)/.peers: pyproject.toml
+	$(PYTHON) -m venv $(VENV)/peers
+	$(VENV)/peers/bin/pip install --quiet ".[peers]"
+	rm -rf build
+	touch $@
 
 clean:
 	rm -rf $(VENV) demo build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

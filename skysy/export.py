@@ -12,10 +12,15 @@ from skysy.columns import Column, from_comment
 from skysy.errors import NotFound, UsageError, did_you_mean
 from skysy.formats.parquet import ParquetStream
 from skysy.formats.sidecar import write_sidecar
+from skysy.formats.text import write_csv
+from skysy.formats.votable import stream_votable
+from skysy.formats.whole import whole_file
+from skysy.sides import quoted
 from skysy.store import Warehouse
 
 FORMATS = {"parquet": ".parquet", "votable": ".vot", "fits": ".fits", "csv": ".csv", "hats": ""}
 """What can be written, and how a table's file is then named; a HATS catalogue is a directory."""
+_BATCH = 100_000
 
 
 @dataclass(frozen=True)
@@ -70,7 +75,7 @@ def export(
             progress(table)
         path = directory / f"{table}{FORMATS[form]}"
         written.append(
-            _export_stream(warehouse, path, table) if form == "parquet" else _export_whole(warehouse, path, table, form)
+            _export_fits(warehouse, path, table) if form == "fits" else _export_stream(warehouse, path, table, form)
         )
     return written
 
@@ -103,30 +108,43 @@ def purpose_of(warehouse: Warehouse, table: str) -> str:
     )
 
 
-def _export_stream(warehouse: Warehouse, path: Path, table: str) -> Exported:
+def _export_stream(warehouse: Warehouse, path: Path, table: str, form: str) -> Exported:
+    """A file written batch by batch, so that memory does not grow with the table."""
     columns = described_columns(warehouse, table)
     purpose = purpose_of(warehouse, table)
-    reader = warehouse.con.sql(f"SELECT * FROM {table} ORDER BY ALL").to_arrow_reader(100_000)
-    rows = 0
-    with ParquetStream(path, columns, name=table, description=purpose) as out:
-        for batch in reader:
-            rows += batch.num_rows
-            out.write(batch)
+    rows = int(warehouse.value(f"SELECT count(*) FROM {table}"))
+    wide = _wide_texts(warehouse, table, columns) if form == "votable" else set()
+    batches = warehouse.con.sql(f"SELECT * FROM {table} ORDER BY ALL").to_arrow_reader(_BATCH)
+    if form == "parquet":
+        with ParquetStream(path, columns, name=table, description=purpose) as out:
+            for batch in batches:
+                out.write(batch)
+    elif form == "csv":
+        with whole_file(path) as file:
+            write_csv(file, batches, columns)
+        write_sidecar(path, columns, table, purpose, rows)
+    else:
+        with whole_file(path) as file:
+            stream_votable(file, batches, columns, table, purpose, rows=rows, wide=wide)
     return Exported(table, path, rows, path.stat().st_size)
 
 
-def _export_whole(warehouse: Warehouse, path: Path, table: str, form: str) -> Exported:
+def _wide_texts(warehouse: Warehouse, table: str, columns: Sequence[Column]) -> set[str]:
+    """The columns that hold text beyond ASCII: some value has more bytes than characters."""
+    texts = [column.name for column in columns if column.type == "VARCHAR"]
+    if not texts:
+        return set()
+    asked = ", ".join(f"coalesce(bool_or(strlen({quoted(name)}) <> length({quoted(name)})), false)" for name in texts)
+    return {name for name, wide in zip(texts, warehouse.rows(f"SELECT {asked} FROM {table}")[0], strict=True) if wide}
+
+
+def _export_fits(warehouse: Warehouse, path: Path, table: str) -> Exported:
+    """A file made in memory: FITS tells the widths of texts and the numbers of rows before its first row."""
     from skysy.formats.write import write_table
 
-    columns = described_columns(warehouse, table)
-    purpose = purpose_of(warehouse, table)
     rows = warehouse.con.sql(f"SELECT * FROM {table} ORDER BY ALL").to_arrow_table()
-    notes: tuple[str, ...] = ()
-    if form == "fits":
-        columns, notes = _as_fits_can(rows, columns)
-    write_table(path, {"votable": "votable-binary2"}.get(form, form), rows, columns, name=table, description=purpose)
-    if form == "csv":
-        write_sidecar(path, columns, table, purpose, rows.num_rows)
+    columns, notes = _as_fits_can(rows, described_columns(warehouse, table))
+    write_table(path, "fits", rows, columns, name=table, description=purpose_of(warehouse, table))
     return Exported(table, path, rows.num_rows, path.stat().st_size, notes)
 
 

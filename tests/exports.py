@@ -8,6 +8,8 @@ from __future__ import annotations
 import datetime
 import io
 import json
+import os
+import re
 import shutil
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
@@ -24,7 +26,11 @@ from astropy.table import Column as AstropyColumn
 from astropy.table import Table
 
 from skysy.columns import Column
+from skysy.export import FORMATS, described_columns, marts
 from skysy.formats.sidecar import sidecar_of
+from skysy.store import Warehouse
+
+PAGE = Path(__file__).parent.parent / "docs" / "exports.md"
 
 TYPES = {
     "BIGINT": "int64", "INTEGER": "int32", "SMALLINT": "int16", "DOUBLE": "float64", "FLOAT": "float32",
@@ -62,7 +68,7 @@ def from_parquet_by_pyarrow(path: Path) -> dict[str, Read]:
     for one in table.schema:
         notes = {key.decode(): text.decode() for key, text in (one.metadata or {}).items()}
         found[one.name] = Read(
-            _arrow_name(one.type), notes.get("unit"), notes.get("ucd"), notes.get("description"),
+            arrow_name(one.type), notes.get("unit"), notes.get("ucd"), notes.get("description"),
             table.column(one.name).to_pylist(),
         )  # fmt: skip
     return found
@@ -108,7 +114,7 @@ def from_csv_with_sidecar(path: Path) -> dict[str, Read]:
     table = pcsv.read_csv(path, convert_options=options)
     return {
         one["name"]: Read(
-            _arrow_name(table.schema.field(one["name"]).type), one["unit"], one["ucd"], one["description"],
+            arrow_name(table.schema.field(one["name"]).type), one["unit"], one["ucd"], one["description"],
             table.column(one["name"]).to_pylist(),
         )
         for one in told["columns"]
@@ -129,7 +135,7 @@ def from_hats_by_pyarrow(path: Path) -> dict[str, Read]:
     for one in list(schema)[1:]:
         notes = {key.decode(): text.decode() for key, text in (one.metadata or {}).items()}
         found[one.name] = Read(
-            _arrow_name(one.type), notes.get("unit"), notes.get("ucd"), notes.get("description"),
+            arrow_name(one.type), notes.get("unit"), notes.get("ucd"), notes.get("description"),
             table.column(one.name).to_pylist(),
         )  # fmt: skip
     return found
@@ -208,6 +214,38 @@ def same_value(got: Any, wanted: Any) -> bool:
     return bool(got == wanted)
 
 
+def compared(house: Warehouse, files: Path, form: str, reader: Reader, tables: Sequence[str] = ()) -> Tally:
+    """What a reader found of these tables, of all where none is named."""
+    tally = Tally()
+    for table in tables or marts(house):
+        path = files / form / f"{table}{FORMATS[form]}"
+        if not path.exists():  # HATS is written for tables with a position
+            continue
+        columns = described_columns(house, table)
+        names = [column.name for column in columns]
+        rows = [dict(zip(names, row, strict=True)) for row in house.rows(f"FROM {table} ORDER BY ALL")]
+        one = Tally()
+        compare(columns, rows, reader(path), one)
+        for aspect, lost in one.lost.items():
+            tally.lost[aspect] += [f"{table}.{name}" for name in lost]
+        tally.columns += one.columns
+        tally.units += one.units
+        tally.ucds += one.ucds
+        tally.nulls += one.nulls
+    return tally
+
+
+def check_page(writer: str, tallies: Mapping[tuple[str, str], Tally]) -> None:
+    """The table of docs/exports.md that a test file is the writer of is what was found; with SKYSY_WRITE_DOCS it is written."""
+    text = PAGE.read_text(encoding="utf-8")
+    block = re.compile(rf"(?<=<!-- written by {re.escape(writer)} -->\n).*?(?=\n<!-- end -->)", re.DOTALL)
+    found = lines(tallies)
+    if os.environ.get("SKYSY_WRITE_DOCS"):
+        PAGE.write_text(block.sub(lambda _: found, text), encoding="utf-8")
+        return
+    assert block.findall(text) == [found], f"run SKYSY_WRITE_DOCS=1 .venv/bin/pytest {writer}"
+
+
 def lines(tallies: Mapping[tuple[str, str], Tally]) -> str:
     """The table of docs/exports.md: for each aspect how many columns came back as they were, of those that had it."""
     out = ["| format | read by | units | UCDs | descriptions | types | NULLs in their places | values |"]
@@ -219,7 +257,7 @@ def lines(tallies: Mapping[tuple[str, str], Tally]) -> str:
     return "\n".join(out)
 
 
-def _arrow_name(kind: pa.DataType) -> str:
+def arrow_name(kind: pa.DataType) -> str:
     return {"double": "float64", "float": "float32", "string": "text", "date32[day]": "date"}.get(str(kind), str(kind))
 
 

@@ -6,6 +6,7 @@ import io
 from pathlib import Path
 
 import duckdb
+import models_toy as toy
 import pyarrow.parquet as pq
 import pytest
 from astropy.io.votable import parse_single_table
@@ -15,6 +16,7 @@ from skysy.config import Settings
 from skysy.errors import NotFound, UsageError
 from skysy.export import described_columns, export, marts
 from skysy.formats.parquet import ParquetStream
+from skysy.formats.write import write_table
 from skysy.store import open_warehouse
 
 
@@ -87,3 +89,23 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_rubbish(built: Settings, 
             out.write(pq.read_table(tmp_path / "colours.parquet").drop_columns(["ug_mag"]))
     assert (tmp_path / "colours.parquet").read_bytes() == before
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+@pytest.mark.parametrize("form", ["csv", "votable"])
+def test_a_table_is_written_batch_by_batch_as_if_it_were_whole(
+    tmp_path: Path, form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where = toy.toy_settings(tmp_path / "w", threads=1)
+    with open_warehouse(where, write=True, make=True) as house:
+        house.run(
+            "CREATE TABLE words AS SELECT i, CASE i % 3 WHEN 0 THEN 'é' || i WHEN 1 THEN 'e' || i END AS word FROM range(5000) AS r(i)"
+        )
+        house.run("CREATE TABLE plain AS SELECT i, 'e' || i AS word FROM range(10) AS r(i)")
+        monkeypatch.setattr("skysy.export._BATCH", 2048)
+        kind = {"votable": "votable-binary2"}.get(form, form)
+        for table in ("words", "plain"):
+            [done] = export(house, tmp_path, [table], form=form)
+            rows = house.con.sql(f"FROM {table} ORDER BY ALL").to_arrow_table()
+            write_table(tmp_path / "whole", kind, rows, described_columns(house, table), name=table)
+            assert done.path.read_bytes() == (tmp_path / "whole").read_bytes()
+            assert done.rows == len(rows)

@@ -10,6 +10,7 @@ import math
 import re
 import struct
 import warnings
+from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,8 @@ from hypothesis import strategies as st
 
 from skysy.columns import Column
 from skysy.errors import UsageError
+from skysy.formats.text import write_csv
+from skysy.formats.votable import stream_votable
 from skysy.formats.write import FORMATS, SUFFIX, write_table
 
 VOTABLES = ("votable-binary2", "votable-binary", "votable-tabledata")
@@ -317,3 +320,26 @@ def repr_row(row: tuple[Any, ...]) -> tuple[Any, ...]:
         None if decimal is None else decimal + 0,
         text,
     )
+
+
+@pytest.mark.parametrize("form", ["csv", "votable-binary2"])
+@pytest.mark.parametrize("name", ["plain", "Prüfstern"])
+def test_rows_that_come_in_batches_are_written_as_they_come_and_give_the_same_bytes(
+    tmp_path: Path, form: str, name: str
+) -> None:
+    table = the_table({**VALUES, "name": ["a", name, None, "", "b"]})
+    write_table(tmp_path / "whole", form, table, COLUMNS, name="t", description="d")
+    out = io.BytesIO()
+    lengths = []
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        for start in (0, 1, 3):
+            lengths.append(out.tell())
+            yield from table.slice(start, 2 if start else 1).combine_chunks().to_batches()
+
+    if form == "csv":
+        write_csv(out, batches(), COLUMNS)
+    else:
+        stream_votable(out, batches(), COLUMNS, "t", "d", rows=5, wide=() if name.isascii() else ("name",))
+    assert out.getvalue() == (tmp_path / "whole").read_bytes()
+    assert 0 < lengths[0] < lengths[-1] < out.tell()

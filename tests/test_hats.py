@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from conftest import Sky
+from peers import ask_lsdb
 from typer.testing import CliRunner
 
 from skysy.cli.commands import app
@@ -261,13 +261,8 @@ if __name__ == "__main__":
 
 
 @pytest.mark.slow
-def test_lsdb_opens_it_finds_it_valid_and_searches_it(place: Settings, catalogue: Path, tmp_path: Path) -> None:
-    python = os.environ.get("SKYSY_LSDB_PYTHON", sys.executable)
-    if subprocess.run([python, "-c", "import lsdb"], capture_output=True, check=False).returncode:
-        pytest.skip("no lsdb: pip install 'skysy[hats]', or name another Python that has it in SKYSY_LSDB_PYTHON")
-    (tmp_path / "ask.py").write_text(LSDB)
-    asked = subprocess.run([python, tmp_path / "ask.py", catalogue], capture_output=True, text=True, check=False)
-    assert asked.returncode == 0, asked.stderr
+def test_lsdb_opens_it_finds_it_valid_and_searches_it(place: Settings, catalogue: Path) -> None:
+    asked = ask_lsdb(LSDB, catalogue)
     with open_warehouse(place) as house:
         cone = (
             "SELECT object_id FROM stars WHERE raj2000 IS NOT NULL AND degrees(acos(least(1, sin(radians(dej2000)) * sin(radians(0.1)) "
@@ -276,4 +271,4 @@ def test_lsdb_opens_it_finds_it_valid_and_searches_it(place: Settings, catalogue
         near = [row[0] for row in house.rows(f"{cone} ORDER BY ALL")]
         count = house.value(f"SELECT count(mag_psf) FROM measurements WHERE object_id IN ({cone})")
     assert len(near) > 50
-    assert asked.stdout.splitlines()[-1] == f"{near} {count} b'deg'"
+    assert asked == f"{near} {count} b'deg'"

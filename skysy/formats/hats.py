@@ -222,7 +222,9 @@ def read_collection(directory: Path) -> str | None:
 
 
 def _told(path: Path) -> dict[str, str]:
-    pairs = (line.partition("=") for line in path.read_text("utf-8").splitlines() if line[:1] not in ("#", "!"))
+    pairs = (
+        line.partition("=") for line in path.read_text("utf-8", "replace").splitlines() if line[:1] not in ("#", "!")
+    )
     return {key.strip(): value.strip() for key, found, value in pairs if found}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -84,6 +84,15 @@ def batches(table: pa.Table, rows: int) -> Iterator[pa.RecordBatch]:
     """The table in pieces of `rows` rows, however it was chunked."""
     for start in range(0, table.num_rows, rows):
         yield from table.slice(start, rows).combine_chunks().to_batches()
+
+
+def conformed(
+    rows: pa.Table | Iterable[pa.RecordBatch], columns: Sequence[Column], size: int
+) -> Iterator[pa.RecordBatch]:
+    """Rows, all there or as they come, made to fit their columns in pieces of at most `size` rows."""
+    for part in [rows] if isinstance(rows, pa.Table) else rows:
+        table = part if isinstance(part, pa.Table) else pa.Table.from_batches([part])
+        yield from batches(conform(table, columns), size)
 
 
 def plain(array: pa.Array) -> pa.Array:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import BinaryIO
 
 import numpy as np
@@ -15,9 +15,9 @@ from skysy.errors import UsageError
 from skysy.formats.text import table_data, xml_text
 from skysy.formats.values import (
     arrow_type,
-    batches,
     char_length,
     conform,
+    conformed,
     free_integer,
     has_non_ascii,
     numbers,
@@ -52,23 +52,71 @@ def write_votable(
     a fixed length.
     """
     table = conform(table, columns)
-    fields = _Fields(table, columns, with_nulls=serialization == "BINARY")
-    out.write(_opening(name, description, fields.xml, table.num_rows).encode())
+    fields = _Fields(columns, wide_texts(table), null_integers(table) if serialization == "BINARY" else {})
+    _write(out, [table], columns, fields, serialization, name, description, table.num_rows)
+
+
+def stream_votable(
+    out: BinaryIO,
+    parts: Iterable[pa.RecordBatch],
+    columns: Sequence[Column],
+    name: str,
+    description: str,
+    *,
+    rows: int,
+    wide: Collection[str],
+) -> None:
+    """The same in BINARY2 of rows that come in batches, in bounded memory, byte for byte as if they came at once.
+
+    A VOTable says first how many `rows` it has and which columns hold more than ASCII, `wide`.
+    """
+    _write(out, parts, columns, _Fields(columns, wide, {}), "BINARY2", name, description, rows)
+
+
+def _write(
+    out: BinaryIO,
+    parts: Iterable[pa.Table] | Iterable[pa.RecordBatch],
+    columns: Sequence[Column],
+    fields: _Fields,
+    serialization: str,
+    name: str,
+    description: str,
+    rows: int,
+) -> None:
+    out.write(_opening(name, description, fields.xml, rows).encode())
     out.write(f"<DATA><{serialization}>\n".encode())
     if serialization == "TABLEDATA":
-        out.writelines(table_data(table))
+        for part in parts:
+            out.writelines(table_data(part))
     else:
+        flags = serialization == "BINARY2"
         out.write(b'<STREAM encoding="base64">\n')
-        out.writelines(_base64_lines(_rows(table, fields, flags=serialization == "BINARY2")))
+        pieces = (piece for part in parts for piece in conformed([part], columns, _ROWS))
+        out.writelines(_base64_lines(_batch(piece, fields, flags=flags) for piece in pieces))
         out.write(b"</STREAM>\n")
     out.write(f"</{serialization}></DATA>\n</TABLE>\n</RESOURCE>\n</VOTABLE>\n".encode())
 
 
+def wide_texts(table: pa.Table) -> set[str]:
+    """The columns of a table that hold text beyond ASCII."""
+    return {
+        name
+        for name, array in zip(table.column_names, table.columns, strict=True)
+        if pa.types.is_string(array.type) and has_non_ascii(array)
+    }
+
+
+def null_integers(table: pa.Table) -> dict[str, int]:
+    """A number for NULL in each column that BINARY holds as an integer."""
+    kinds = {name: plain_type(array.type) for name, array in zip(table.column_names, table.columns, strict=True)}
+    return {
+        name: free_integer(table.column(name).cast(kind)) for name, kind in kinds.items() if pa.types.is_integer(kind)
+    }
+
+
 def dataless_votable(columns: Sequence[Column], name: str, description: str) -> str:
     """A VOTable that describes the columns and holds no rows."""
-    empty = pa.table({column.name: pa.array([], arrow_type(column)) for column in columns})
-    fields = _Fields(conform(empty, columns), columns, with_nulls=False)
-    return _opening(name, description, fields.xml, None) + "</TABLE>\n</RESOURCE>\n</VOTABLE>\n"
+    return _opening(name, description, _Fields(columns, (), {}).xml, None) + "</TABLE>\n</RESOURCE>\n</VOTABLE>\n"
 
 
 def _opening(name: str, description: str, fields: str, rows: int | None) -> str:
@@ -85,19 +133,14 @@ def _opening(name: str, description: str, fields: str, rows: int | None) -> str:
 class _Fields:
     """The FIELD elements, and what the rows need to know: NULL integers and which strings need 16 bits."""
 
-    def __init__(self, table: pa.Table, columns: Sequence[Column], *, with_nulls: bool) -> None:
-        self.null_integers: dict[str, int] = {}
-        self.wide: set[str] = set()
+    def __init__(self, columns: Sequence[Column], wide: Collection[str], null_integers: Mapping[str, int]) -> None:
+        self.wide = wide
+        self.null_integers = null_integers
         self.lengths = {column.name: char_length(column) for column in columns}
-        elements = []
-        for column, array in zip(columns, table.columns, strict=True):
-            kind = plain_type(array.type)
-            if with_nulls and pa.types.is_integer(kind):
-                self.null_integers[column.name] = free_integer(array.cast(kind))
-            if pa.types.is_string(array.type) and has_non_ascii(array):
-                self.wide.add(column.name)
-            elements.append(self._element(column, array.type, kind))
-        self.xml = "".join(elements)
+        kinds = [arrow_type(column) for column in columns]
+        self.xml = "".join(
+            self._element(column, kind, plain_type(kind)) for column, kind in zip(columns, kinds, strict=True)
+        )
 
     def _element(self, column: Column, kind: pa.DataType, plain_kind: pa.DataType) -> str:
         words = [f'name="{xml_text(column.name)}"']
@@ -117,11 +160,6 @@ class _Fields:
         if column.name in self.null_integers:
             inner += f'<VALUES null="{self.null_integers[column.name]}"/>'
         return f"<FIELD {' '.join(words)}>{inner}</FIELD>\n" if inner else f"<FIELD {' '.join(words)}/>\n"
-
-
-def _rows(table: pa.Table, fields: _Fields, *, flags: bool) -> Iterator[bytes]:
-    for batch in batches(table, _ROWS):
-        yield _batch(batch, fields, flags=flags)
 
 
 def _batch(batch: pa.RecordBatch, fields: _Fields, *, flags: bool) -> bytes:
