@@ -160,8 +160,8 @@ class MastArchive:
     def _get(self, http: BaseHTTPRequestHandler) -> None:
         parts = urlsplit(http.path)
         if parts.path.endswith("/path_lookup/"):
-            self.requests.append({"service": "path_lookup"})
             uris = parse_qs(parts.query)["uri"]
+            self.requests.append({"service": "path_lookup", "uris": uris})
             told = {
                 uri: {"status_code": 200 if uri in self.paths else 404, "path": self.paths.get(uri)} for uri in uris
             }

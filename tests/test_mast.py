@@ -53,6 +53,7 @@ HELD = [
     observation(2003585980, "SWIFT", 10.0, -30.0, instrument_name="UVOT", filters="UVW1", reach=0.1, t_exptime=511.25),
     observation(2003585981, "SWIFT", 10.0, -30.0, instrument_name="XRT", reach=0.1),
     observation(27403835, "TESS", 10.0, -30.0, instrument_name="Photometer", target_name="38846515", t_exptime=120),
+    observation(27403836, "TESS", 12.0, -31.0, target_name="TESS FFI", reach=5.0, t_exptime=1425.6),
     observation(
         1000016660, "GALEX", 200.1, -40.1, obs_id=6374469411427844097, reach=0.6, t_exptime=None, srcDen=58000.5
     ),
@@ -113,7 +114,9 @@ class User:
         return raw_hashes(self.settings, ["mast.observation", "mast.product"])
 
 
-TRUTH = [(101, 27403835), (101, 2003585980), (101, 2003585981), (102, None), (103, 1000016660), (104, 1000016660)]
+TRUTH = [
+    (101, 27403835), (101, 27403836), (101, 2003585980), (101, 2003585981), (102, None), (103, 1000016660), (104, 1000016660),
+]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -186,7 +189,7 @@ def test_all_pages_are_asked_for(user: User, page_rows: int) -> None:
     user.done("load", "mast")
     assert user.held() == TRUTH
     assert [one["page"] for one in user.archive.requests] == list(range(1, len(user.archive.requests) + 1))
-    assert len(user.archive.requests) == -(-9 // page_rows)
+    assert len(user.archive.requests) == -(-10 // page_rows)
     assert len({one["cacheBreaker"] for one in user.archive.requests}) == 1
 
 
@@ -213,7 +216,7 @@ SLOW = ("error", "fewer rows", "busy")
 WORDS = {
     "cut": "no JSON, or cut", "html": "a web page came in the place of rows: We are down",
     "error": "answers ERROR: Error converting data type", "same page": "that say they are 2",
-    "fewer rows": "10 rows were told and 9 came", "busy": "HTTP 429",
+    "fewer rows": "11 rows were told and 10 came", "busy": "HTTP 429",
 }  # fmt: skip
 
 
@@ -252,13 +255,18 @@ def test_a_refresh_asks_again_takes_what_is_new_and_drops_who_is_no_candidate_an
     user.configure(in_list=2)
     user.done("load", "mast")
     with open_warehouse(user.settings, write=True) as house:
-        house.run("DELETE FROM candidates WHERE object_id = 104")
+        house.run("DELETE FROM candidates WHERE object_id = 101")
     user.archive.observations = [*HELD, observation(77, "HST", 40.0, -35.0)]
     try:
         user.done("refresh", "--route", "mast")
     finally:
         user.archive.observations = HELD
-    assert user.held() == [(101, 27403835), (101, 2003585980), (101, 2003585981), (102, 77), (103, 1000016660)]
+    assert user.held() == [(102, 77), *TRUTH[-2:]]
+    user.done("refresh", "--route", "mast")
+    raw = user.settings.warehouse / "raw"
+    needed = {json.loads(note.read_text())["sha256"] for note in (raw / "asks").glob("*.json")}
+    user.done("load", "mast")
+    assert {body.stem for body in raw.glob("*.json")} == needed
 
 
 def test_the_kept_answers_alone_give_the_same_table(user: User) -> None:
@@ -327,7 +335,7 @@ def test_caom_by_tap_gives_the_same_observations_as_the_portal(user: User, monke
         with (user.directory / "skysy.toml").open("a") as config:
             config.write(f'[services.mast_tap]\nurl = "{archive.tap_url}"\n{quick}\n')
         told = user.done("load", "mast", "--service", "mast=mast_tap")
-    assert "asked            5 rows" in told
+    assert "asked            6 rows" in told
     assert user.rows(compared) == portal
 
 
@@ -337,6 +345,13 @@ def test_doctor_looks_at_mast_where_it_is_named(user: User) -> None:
     )
     assert told.exit_code == 0, told.output
     assert "2 observations of R Aqr, 19 of 25 columns are there" in told.stdout
+    user.archive.observations = []
+    silent = CliRunner().invoke(
+        app, ["doctor", "--release", "skymapper_dr2", "--route", "mast", "--config", str(user.directory / "skysy.toml")]
+    )
+    user.archive.observations = HELD
+    assert silent.exit_code == 7
+    assert "0 observations of R Aqr" in silent.stdout
     user.archive.faults += [("invoke", "html")]
     told = CliRunner().invoke(
         app, ["doctor", "--release", "skymapper_dr2", "--route", "mast", "--config", str(user.directory / "skysy.toml")]
@@ -358,7 +373,7 @@ def test_astroquery_at_the_same_server_finds_the_same_observations(user: User, m
     found = sorted(
         (int(row["obsid"]), str(row["instrument_name"]), float(row["t_min"]), float(row["t_exptime"])) for row in theirs
     )
-    assert found == [(row["obsid"], row["instrument_name"], row["t_min"], row["t_exptime"]) for row in ours]
+    assert found == [(row["obsid"], row["instrument_name"] or "--", row["t_min"], row["t_exptime"]) for row in ours]
     # What is lost through astroquery and not here: a number with a fraction under the type `number`.
     user.archive.types.update({"t_min": "number"})
     assert {float(row["t_min"]) for row in Observations.query_region(SkyCoord(10.0, -30.0, unit="deg"))} == {58000.0}
@@ -465,6 +480,8 @@ def listed(user: User, *words: str) -> dict[str, Any]:
 def test_products_have_their_place_in_the_bucket_and_missions_without_a_copy_are_named(observer: User) -> None:
     assert listed(observer)["observations_not_asked"] == 4
     observer.done("load", "products")
+    looked_up = [uri for one in observer.archive.asked("path_lookup") for uri in one["uris"]]
+    assert sorted(looked_up) == sorted(one["dataURI"] for one in PRODUCTS[27403835])
     found = {row["filename"]: row["cloud_uri"] for row in listed(observer, "--type", "all")["products"]}
     assert found == {
         "tess_s_lc.fits": f"s3://stpubdata/{KEY}", "tess_dvr.pdf": "s3://stpubdata/tess/public/tess_dvr.pdf",
