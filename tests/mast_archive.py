@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -187,7 +188,11 @@ class MastArchive:
         if start:
             http.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
         http.end_headers()
-        if fault == "cut":
+        if fault == "stall":
+            http.wfile.write(body[start : start + (len(body) - start) // 2])
+            http.wfile.flush()
+            time.sleep(4.0)
+        elif fault == "cut":
             http.wfile.write(body[start : start + (len(body) - start) // 2])
             http.close_connection = True
         else:
