@@ -247,6 +247,8 @@ def _origins(warehouse: Warehouse, contract: Contract, object_id: int, matched: 
     origins: list[Origin] = []
     value: Any
     for table in contract.tables:
+        if not warehouse.columns(table.schema, table.table):  # loaded by an earlier skysy
+            continue
         names = [column.name for column in table.columns]
         if "object_id" in names:
             where, value = "object_id = ?", object_id

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -160,8 +161,8 @@ class MastArchive:
     def _get(self, http: BaseHTTPRequestHandler) -> None:
         parts = urlsplit(http.path)
         if parts.path.endswith("/path_lookup/"):
-            self.requests.append({"service": "path_lookup"})
             uris = parse_qs(parts.query)["uri"]
+            self.requests.append({"service": "path_lookup", "uris": uris})
             told = {
                 uri: {"status_code": 200 if uri in self.paths else 404, "path": self.paths.get(uri)} for uri in uris
             }
@@ -187,7 +188,11 @@ class MastArchive:
         if start:
             http.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
         http.end_headers()
-        if fault == "cut":
+        if fault == "stall":
+            http.wfile.write(body[start : start + (len(body) - start) // 2])
+            http.wfile.flush()
+            time.sleep(4.0)
+        elif fault == "cut":
             http.wfile.write(body[start : start + (len(body) - start) // 2])
             http.close_connection = True
         else:

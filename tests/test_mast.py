@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -10,146 +9,22 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import mast_archive
 import pytest
-from archive_client import raw_hashes
-from conftest import Sky, create, shared_sky, table_rows
+from conftest import Sky, shared_sky, table_rows
 from faulty_archive import FaultyArchive, catalogue
 from faulty_archive.adql import MACROS
 from mast_archive import MastArchive
-from skysy.loaders.archive import wire
-from skysy.loaders.archive.cone import CONTROL_DEG
-from skysy.loaders.archive.download import Product
-from skysy.loaders.raw import prepare
-from typer.testing import CliRunner, Result
+from mast_client import CANDIDATES, HELD, R_AQR, TRUTH, User, empty, mast, observation, user
+from typer.testing import CliRunner
 
 from skysy.cli.commands import app
-from skysy.config import Settings
-from skysy.contract import load_contract
-from skysy.errors import SkysyError
-from skysy.models import parameters
-from skysy.models.project import load_project
+from skysy.cli.load import _complete_route
 from skysy.store import open_warehouse
 
-CANDIDATES = {101: (10.0, -30.0), 102: (40.0, -35.0), 103: (200.0, -40.0), 104: (200.01, -40.0)}
-"""The last two lie in one footprint of GALEX; the second has nothing."""
-
-
-def observation(obsid: int, collection: str, ra: float, dec: float, **others: Any) -> dict[str, Any]:
-    return {
-        "obsid": obsid, "obs_collection": collection, "s_ra": ra, "s_dec": dec, "calib_level": 2, "obs_id": f"o{obsid}",
-        "intentType": "science", "t_min": 58000.5, "t_max": 58000.75, "t_exptime": 100, **others,
-    }  # fmt: skip
-
-
-R_AQR = [observation(900 + place, "IUE", *CONTROL_DEG, instrument_name="SWP", reach=0.001) for place in range(2)]
-HELD = [
-    *R_AQR,
-    observation(2003585980, "SWIFT", 10.0, -30.0, instrument_name="UVOT", filters="UVW1", reach=0.1, t_exptime=511.25),
-    observation(2003585981, "SWIFT", 10.0, -30.0, instrument_name="XRT", reach=0.1),
-    observation(27403835, "TESS", 10.0, -30.0, instrument_name="Photometer", target_name="38846515", t_exptime=120),
-    observation(
-        1000016660, "GALEX", 200.1, -40.1, obs_id=6374469411427844097, reach=0.6, t_exptime=None, srcDen=58000.5
-    ),
-]  # fmt: skip
-
-
-@dataclass
-class User:
-    """Someone with a warehouse that has candidates, and a skysy.toml that points at the served archive."""
-
-    directory: Path
-    archive: MastArchive
-
-    @property
-    def settings(self) -> Settings:
-        return Settings(self.directory / "warehouse", "1GB", 2)
-
-    def configure(self, **mast: Any) -> None:
-        quick = {"pause_s": 0.0, "poll_s": 0.01, "tries": 3, "timeout_s": 5.0}
-        profiles = {
-            "mast": {"url": self.archive.url, **quick, **mast},
-            "stpubdata": {"url": f"{self.archive.url}/stpubdata", **quick},
-        }
-        text = "".join(
-            f"[services.{key}]\n" + "".join(f"{name} = {json.dumps(value)}\n" for name, value in profile.items())
-            for key, profile in profiles.items()
-        )
-        (self.directory / "skysy.toml").write_text(text)
-
-    def words(self, command: str, *words: str) -> list[str]:
-        release = [] if command == "products" else ["--release", "skymapper_dr2"]
-        config = [] if "--offline" in words else ["--config", str(self.directory / "skysy.toml")]
-        return [command, *words, *release, *config, "--warehouse", str(self.settings.warehouse)]
-
-    def run(self, command: str, *words: str) -> Result:
-        return CliRunner().invoke(app, self.words(command, *words))
-
-    def done(self, command: str, *words: str) -> str:
-        result = self.run(command, *words)
-        assert result.exit_code == 0, (result.output, result.exception)
-        return result.stdout
-
-    def fails(self, command: str, *words: str, code: int = 7) -> SkysyError:
-        result = self.run(command, *words)
-        assert isinstance(result.exception, SkysyError), (result.output, result.exception)
-        assert result.exception.exit_code == code, result.exception
-        return result.exception
-
-    def rows(self, query: str) -> list[dict[str, Any]]:
-        return table_rows(self.settings, query)
-
-    def held(self) -> list[tuple[int, int | None]]:
-        return [
-            (row["object_id"], row["obsid"]) for row in self.rows("FROM mast.observation ORDER BY object_id, obsid")
-        ]
-
-    def hashes(self) -> dict[str, str]:
-        return raw_hashes(self.settings, ["mast.observation", "mast.product"])
-
-
-TRUTH = [(101, 27403835), (101, 2003585980), (101, 2003585981), (102, None), (103, 1000016660), (104, 1000016660)]
-
-
-@pytest.fixture(scope="module")
-def mast() -> Iterator[MastArchive]:
-    with MastArchive(HELD) as archive:
-        yield archive
-
-
-@pytest.fixture(scope="module")
-def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A warehouse that has four candidates and was never told of MAST."""
-    made = User(tmp_path_factory.mktemp("empty"), MastArchive([]))
-    create(made.settings)
-    with open_warehouse(made.settings, write=True) as house:
-        prepare(house, load_contract("skymapper_dr2"))
-        house.run("CREATE TABLE candidates (object_id BIGINT, raj2000 DOUBLE, dej2000 DOUBLE)")
-        for key, (ra, dec) in CANDIDATES.items():
-            house.run("INSERT INTO candidates VALUES (?, ?, ?)", [key, ra, dec])
-    return made.settings.warehouse
-
-
-@pytest.fixture
-def user(mast: MastArchive, empty: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[User]:
-    """A User of that warehouse; the archive is healthy before and after."""
-    monkeypatch.setattr(wire, "_FIRST_WAIT_S", 0.01)
-    monkeypatch.setattr(wire, "_HOSTS", {})
-    yield from a_user(mast, empty, tmp_path)
-
-
-def a_user(mast: MastArchive, warehouse: Path, directory: Path) -> Iterator[User]:
-    mast.heal()
-    made = User(directory, mast)
-    made.configure()
-    shutil.copytree(warehouse, made.settings.warehouse)
-    yield made
-    mast.heal()
+__all__ = ["empty", "mast", "user"]
 
 
 def test_each_candidate_gets_what_mast_has_and_a_row_that_says_so_where_it_has_nothing(user: User) -> None:
@@ -186,7 +61,7 @@ def test_all_pages_are_asked_for(user: User, page_rows: int) -> None:
     user.done("load", "mast")
     assert user.held() == TRUTH
     assert [one["page"] for one in user.archive.requests] == list(range(1, len(user.archive.requests) + 1))
-    assert len(user.archive.requests) == -(-9 // page_rows)
+    assert len(user.archive.requests) == -(-10 // page_rows)
     assert len({one["cacheBreaker"] for one in user.archive.requests}) == 1
 
 
@@ -213,7 +88,7 @@ SLOW = ("error", "fewer rows", "busy")
 WORDS = {
     "cut": "no JSON, or cut", "html": "a web page came in the place of rows: We are down",
     "error": "answers ERROR: Error converting data type", "same page": "that say they are 2",
-    "fewer rows": "10 rows were told and 9 came", "busy": "HTTP 429",
+    "fewer rows": "11 rows were told and 10 came", "busy": "HTTP 429",
 }  # fmt: skip
 
 
@@ -252,13 +127,18 @@ def test_a_refresh_asks_again_takes_what_is_new_and_drops_who_is_no_candidate_an
     user.configure(in_list=2)
     user.done("load", "mast")
     with open_warehouse(user.settings, write=True) as house:
-        house.run("DELETE FROM candidates WHERE object_id = 104")
+        house.run("DELETE FROM candidates WHERE object_id = 101")
     user.archive.observations = [*HELD, observation(77, "HST", 40.0, -35.0)]
     try:
         user.done("refresh", "--route", "mast")
     finally:
         user.archive.observations = HELD
-    assert user.held() == [(101, 27403835), (101, 2003585980), (101, 2003585981), (102, 77), (103, 1000016660)]
+    assert user.held() == [(102, 77), *TRUTH[-2:]]
+    user.done("refresh", "--route", "mast")
+    raw = user.settings.warehouse / "raw"
+    needed = {json.loads(note.read_text())["sha256"] for note in (raw / "asks").glob("*.json")}
+    user.done("load", "mast")
+    assert {body.stem for body in raw.glob("*.json")} == needed
 
 
 def test_the_kept_answers_alone_give_the_same_table(user: User) -> None:
@@ -327,7 +207,7 @@ def test_caom_by_tap_gives_the_same_observations_as_the_portal(user: User, monke
         with (user.directory / "skysy.toml").open("a") as config:
             config.write(f'[services.mast_tap]\nurl = "{archive.tap_url}"\n{quick}\n')
         told = user.done("load", "mast", "--service", "mast=mast_tap")
-    assert "asked            5 rows" in told
+    assert "asked            6 rows" in told
     assert user.rows(compared) == portal
 
 
@@ -337,6 +217,13 @@ def test_doctor_looks_at_mast_where_it_is_named(user: User) -> None:
     )
     assert told.exit_code == 0, told.output
     assert "2 observations of R Aqr, 19 of 25 columns are there" in told.stdout
+    user.archive.observations = []
+    silent = CliRunner().invoke(
+        app, ["doctor", "--release", "skymapper_dr2", "--route", "mast", "--config", str(user.directory / "skysy.toml")]
+    )
+    user.archive.observations = HELD
+    assert silent.exit_code == 7
+    assert "0 observations of R Aqr" in silent.stdout
     user.archive.faults += [("invoke", "html")]
     told = CliRunner().invoke(
         app, ["doctor", "--release", "skymapper_dr2", "--route", "mast", "--config", str(user.directory / "skysy.toml")]
@@ -358,7 +245,7 @@ def test_astroquery_at_the_same_server_finds_the_same_observations(user: User, m
     found = sorted(
         (int(row["obsid"]), str(row["instrument_name"]), float(row["t_min"]), float(row["t_exptime"])) for row in theirs
     )
-    assert found == [(row["obsid"], row["instrument_name"], row["t_min"], row["t_exptime"]) for row in ours]
+    assert found == [(row["obsid"], row["instrument_name"] or "--", row["t_min"], row["t_exptime"]) for row in ours]
     # What is lost through astroquery and not here: a number with a fraction under the type `number`.
     user.archive.types.update({"t_min": "number"})
     assert {float(row["t_min"]) for row in Observations.query_region(SkyCoord(10.0, -30.0, unit="deg"))} == {58000.0}
@@ -399,183 +286,16 @@ def test_a_built_sky_tells_of_each_candidate_what_missions_saw_it(
     assert "Space archives (MAST): never asked." in told.stdout
 
 
-# products, and files of the public bucket
-
-LIGHT_CURVE = b"SIMPLE  =                    T" + bytes(range(256)) * 4000
-"""About a megabyte, so that a cut leaves a part behind."""
-
-KEY = "tess/public/tid/s0001/0000/0000/3884/6515/tess_s_lc.fits"
-PRODUCTS = {
-    27403835: [
-        {"obsID": 27403835, "obs_collection": "TESS", "dataURI": "mast:TESS/product/tess_s_lc.fits", "productType": "SCIENCE",
-         "productFilename": "tess_s_lc.fits", "productSubGroupDescription": "LC", "size": len(LIGHT_CURVE)},
-        {"obsID": 27403835, "obs_collection": "TESS", "dataURI": "mast:TESS/product/tess_dvr.pdf", "productType": "INFO",
-         "productFilename": "tess_dvr.pdf", "size": 11},
-        {"obsID": 27403835, "obs_collection": "TESS", "dataURI": "mast:TESS/product/gone.fits", "productType": "AUXILIARY",
-         "productFilename": "gone.fits", "size": 12},
-    ],
-    2003585980: [
-        {"obsID": 2003585980, "obs_collection": "SWIFT", "dataURI": "mast:SWIFT/sw00031000001uw1_sk.img.gz", "productType": "SCIENCE",
-         "productFilename": "sw00031000001uw1_sk.img.gz", "size": 400},
-    ],
-}  # fmt: skip
-PATHS = {"mast:TESS/product/tess_s_lc.fits": f"/{KEY}", "mast:TESS/product/tess_dvr.pdf": "/tess/public/tess_dvr.pdf"}
+def test_a_plan_says_how_many_requests_it_will_be_and_sends_none(user: User) -> None:
+    user.configure(in_list=2)
+    told = user.done("plan", "--route", "mast")
+    assert "mast.observation" in told
+    assert "uncounted" in told
+    assert "        2  mast at MAST" in told
+    assert user.archive.requests == []
 
 
-@pytest.fixture(scope="module")
-def observed(mast: MastArchive, empty: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The warehouse after `skysy load mast` and a build's tables of it."""
-    for user in a_user(mast, empty, tmp_path_factory.mktemp("observed")):
-        user.done("load", "mast")
-        project = load_project("skymapper_dr2")
-        with open_warehouse(user.settings, write=True) as house:
-            parameters.apply(house.con, project.parameters)
-            for model in project.models:
-                if model.name in ("stg_mast__observations", "stg_mast__products"):
-                    house.run(f"CREATE VIEW {model.name} AS {model.sql}")
-            [sql] = [model.sql for model in project.models if model.name == "mast_observation"]
-            house.run(f"CREATE TABLE mast_observation AS {sql}")
-            house.run("INSERT INTO meta.model (model, release) VALUES ('mast_observation', 'skymapper_dr2')")
-    return user.settings.warehouse
-
-
-@pytest.fixture
-def files(mast: MastArchive) -> Iterator[None]:
-    """MAST has files of two observations, one of them in the bucket."""
-    mast.products, mast.paths, mast.files = PRODUCTS, PATHS, {KEY: LIGHT_CURVE}
-    yield
-    mast.products, mast.paths, mast.files = {}, {}, {}
-
-
-@pytest.fixture
-def observer(
-    files: None, mast: MastArchive, observed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[User]:
-    """A User of that warehouse, who has not asked for files."""
-    monkeypatch.setattr(wire, "_FIRST_WAIT_S", 0.01)
-    monkeypatch.setattr(wire, "_HOSTS", {})
-    yield from a_user(mast, observed, tmp_path)
-
-
-def listed(user: User, *words: str) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(user.done("products", "--json", *words))
-    return found
-
-
-def test_products_have_their_place_in_the_bucket_and_missions_without_a_copy_are_named(observer: User) -> None:
-    assert listed(observer)["observations_not_asked"] == 4
-    observer.done("load", "products")
-    found = {row["filename"]: row["cloud_uri"] for row in listed(observer, "--type", "all")["products"]}
-    assert found == {
-        "tess_s_lc.fits": f"s3://stpubdata/{KEY}", "tess_dvr.pdf": "s3://stpubdata/tess/public/tess_dvr.pdf",
-        "gone.fits": None, "sw00031000001uw1_sk.img.gz": None,
-    }  # fmt: skip
-    told = observer.done("products")
-    assert f"s3://stpubdata/{KEY}" in told
-    assert "Files without a copy there: Swift UVOT." in told
-    assert "never asked for" not in told
-    observer.archive.requests.clear()
-    assert "nothing new at MAST" in observer.done("load", "products")
-    assert observer.archive.requests == []
-    error = observer.fails("products", "--mission", "TES", code=6)
-    assert "Did you mean TESS" in error.remedy
-
-
-def test_a_look_up_that_tells_nothing_is_an_error(observer: User) -> None:
-    observer.archive.faults += [("lookup", "empty")] * 9
-    error = observer.fails("load", "products")
-    assert "the look-up of paths does not tell of" in error.message
-    assert observer.rows("SELECT count(*) AS n FROM mast.product") == [{"n": 0}]
-
-
-def test_kept_answers_give_the_same_products_without_a_connection(observer: User) -> None:
-    observer.done("load", "products")
-    before = observer.hashes()
-    observer.settings.database.unlink()
-    observer.done("load", "--offline")
-    assert observer.hashes() == before
-
-
-def test_a_file_is_downloaded_once_with_its_checksum_in_the_ledger(observer: User) -> None:
-    observer.done("load", "products")
-    place = observer.directory / "files"
-    [one] = listed(observer, "--download", str(place))["downloaded"]
-    path = Path(one["path"])
-    assert path == place / "TESS" / "27403835" / "tess_s_lc.fits"
-    assert path.read_bytes() == LIGHT_CURVE
-    assert one["sha256"] == hashlib.sha256(LIGHT_CURVE).hexdigest()
-    [row] = observer.rows("SELECT sha256, bytes, source, service FROM meta.chunk WHERE state = 'downloaded'")
-    assert row == {"sha256": one["sha256"], "bytes": len(LIGHT_CURVE), "source": one["url"], "service": "stpubdata"}
-    assert one["url"] == f"{observer.archive.url}/stpubdata/{KEY}"
-    assert [left.name for left in path.parent.iterdir()] == ["tess_s_lc.fits"]
-    observer.archive.requests.clear()
-    [again] = listed(observer, "--download", str(place))["downloaded"]
-    assert again["outcome"] == "already there"
-    assert observer.archive.requests == []
-
-
-def test_a_body_that_breaks_off_is_gone_on_with_where_it_ended(observer: User) -> None:
-    observer.done("load", "products")
-    observer.archive.requests.clear()
-    observer.archive.faults += [("file", "cut")] * 2
-    [one] = listed(observer, "--download", str(observer.directory / "files"))["downloaded"]
-    assert Path(one["path"]).read_bytes() == LIGHT_CURVE
-    ranges = [request["range"] for request in observer.archive.requests]
-    assert ranges[0] is None
-    assert len(ranges) == 3
-    assert 0 < int(ranges[1][6:-1]) < int(ranges[2][6:-1]) < len(LIGHT_CURVE)
-
-
-def test_a_file_that_never_comes_whole_is_an_error_and_the_next_call_goes_on(observer: User) -> None:
-    observer.done("load", "products")
-    observer.archive.faults += [("file", "cut")] * 3
-    place = observer.directory / "files"
-    observer.fails("products", "--download", str(place))
-    assert not (place / "TESS" / "27403835" / "tess_s_lc.fits").exists()
-    observer.archive.requests.clear()
-    [one] = listed(observer, "--download", str(place))["downloaded"]
-    assert Path(one["path"]).read_bytes() == LIGHT_CURVE
-    assert [request["range"] is None for request in observer.archive.requests] == [False]
-
-
-def test_the_part_of_a_file_that_changed_there_is_not_gone_on_with(observer: User) -> None:
-    observer.done("load", "products")
-    observer.archive.faults += [("file", "cut")] * 3
-    place = observer.directory / "files"
-    observer.fails("products", "--download", str(place))
-    changed = LIGHT_CURVE[::-1]
-    observer.archive.files[KEY], observer.archive.etags[KEY] = changed, f'"{hashlib.md5(changed).hexdigest()}"'
-    [one] = listed(observer, "--download", str(place))["downloaded"]
-    assert Path(one["path"]).read_bytes() == changed
-
-
-def test_a_body_that_is_not_what_the_bucket_says_is_an_error(observer: User) -> None:
-    observer.done("load", "products")
-    observer.archive.etags[KEY] = f'"{hashlib.md5(b"something else").hexdigest()}"'
-    place = observer.directory / "files"
-    error = observer.fails("products", "--download", str(place))
-    assert "its MD5 is" in error.message
-    assert list(place.rglob("*.fits*")) == []
-
-
-def test_a_file_that_changed_on_this_disk_is_left_and_told(observer: User) -> None:
-    observer.done("load", "products")
-    place = observer.directory / "files"
-    [one] = listed(observer, "--download", str(place))["downloaded"]
-    Path(one["path"]).write_bytes(b"mine")
-    error = observer.fails("products", "--download", str(place), code=4)
-    assert "other bytes than were downloaded" in error.message
-    assert Path(one["path"]).read_bytes() == b"mine"
-
-
-def test_a_file_that_the_bucket_lacks_is_told_and_the_others_come(observer: User) -> None:
-    observer.done("load", "products")
-    place = observer.directory / "files"
-    error = observer.fails("products", "--type", "all", "--download", str(place))
-    assert "has no file" in error.message
-    assert (place / "TESS" / "27403835" / "tess_s_lc.fits").read_bytes() == LIGHT_CURVE
-
-
-def test_names_from_an_archive_do_not_lead_out_of_the_directory() -> None:
-    product = Product(5, "mast:TESS/product/x", "../../etc/passwd", "..", None, "k")
-    assert product.place == Path("_/5/_.._etc_passwd")
+def test_routes_are_named_without_an_option_completed_and_guessed(user: User) -> None:
+    assert _complete_route("ma") == ["mast"]
+    error = user.fails("load", "mats", code=2)
+    assert "Did you mean mast?" in error.remedy

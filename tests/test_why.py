@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -186,3 +187,13 @@ def test_asking_changes_nothing(three_stars: Settings) -> None:
     before = Path(three_stars.database).read_bytes()
     story(three_stars, "1000")
     assert Path(three_stars.database).read_bytes() == before
+
+
+def test_a_table_that_an_earlier_skysy_did_not_make_is_passed_over(three_stars: Settings) -> None:
+    whole = load_contract("skymapper_dr2")
+    unknown = replace(whole.table("mast.observation"), name="mast.later")
+    with open_warehouse(three_stars) as warehouse:
+        apply_built(warehouse)
+        flow = [science().model(name).sql for name in FLOW]
+        told = tell(warehouse, flow, terms(), replace(whole, tables=(unknown, *whole.tables)), "1000")
+    assert told == story(three_stars, "1000")

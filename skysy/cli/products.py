@@ -65,6 +65,7 @@ def products(
         rows = _listed(house, object_ or [], mission or [], type_.upper())
         done = [] if download is None else _bring(house, rows, download, config, quiet=quiet or as_json)
         unasked = _unasked(house, object_ or [], mission or [])
+        nothing = not rows and not house.value("SELECT count(*) FROM mast_observation")
     if as_json:
         print_json({"products": rows, "observations_not_asked": unasked, "downloaded": [_told(one) for one in done]})
         return
@@ -74,7 +75,12 @@ def products(
             typer.echo(
                 f"{row['object_id']}  {row['mission']:<11} {row['filename']:<52} {_size(row['size_bytes']):>9}  {at}"
             )
-    _print_sum(rows, unasked, done)
+    if nothing:
+        typer.echo(
+            "No observation of any candidate is known; `skysy load mast` asks for them, `skysy build` sorts them in."
+        )
+    else:
+        _print_sum(rows, unasked, done)
 
 
 def _listed(house: Warehouse, objects: Sequence[int], missions: Sequence[str], type_: str) -> list[dict[str, Any]]:
@@ -85,11 +91,13 @@ def _listed(house: Warehouse, objects: Sequence[int], missions: Sequence[str], t
         raise NotFound("The warehouse has no table mast_observation.", "`skysy build` makes it.")
     there = [str(row[0]) for row in house.rows("SELECT DISTINCT mission FROM mast_observation ORDER BY 1")]
     for name in missions:
-        if name not in there:
-            known = f"Missions with observations: {', '.join(there)}." if there else "`skysy load mast` asks for them."
+        if not there:
             raise NotFound(
-                f"No candidate has observations of {name!r}.", f"{did_you_mean(name, there)} {known}".strip()
+                "No observation of any candidate is known.",
+                "`skysy load mast` asks for them, `skysy build` sorts them in.",
             )
+        if name not in there:
+            raise NotFound(f"No candidate has observations of {name!r}.", did_you_mean(name, there))
     found = house.con.execute(_LISTED, {"objects": list(objects), "missions": list(missions), "type": type_})
     names = [column[0] for column in found.description or []]
     return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
