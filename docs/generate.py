@@ -17,7 +17,7 @@ import cli_page
 from skysy.contract import load_contract
 from skysy.models.files import Model
 from skysy.models.parameters import Parameter, read_parameters
-from skysy.models.project import PARAMETER_FILE, Project, load_project
+from skysy.models.project import PARAMETER_FILE, STAGING, Project, load_project
 
 ROOT = Path(__file__).parent.parent
 RELEASE = "skymapper_dr2"
@@ -59,9 +59,15 @@ def main(check: bool) -> int:
     return stale if check else 0
 
 
+def _folder(model: Model) -> str:
+    """The folder of FOLDERS that a model belongs to; staging that releases share lies above that of the release."""
+    name = model.path.parent.name
+    return RELEASE if name == STAGING else name
+
+
 def tables_page(project: Project) -> str:
     """Every table and view of a build, folder by folder, with all its columns."""
-    by_folder = {folder: [one for one in project.models if one.path.parent.name == folder] for folder in FOLDERS}
+    by_folder = {folder: [one for one in project.models if _folder(one) == folder] for folder in FOLDERS}
     ordered = [model for models in by_folder.values() for model in models]
     parts = [
         "# The tables and views of a build\n",

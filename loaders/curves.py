@@ -18,7 +18,7 @@ from skysy.loaders.verify import select_columns
 
 from skysy import __version__, ledger
 from skysy.contract import Contract, TableContract, load_contract
-from skysy.errors import FileDamaged, LoadError, SourceChanged, UsageError
+from skysy.errors import FileDamaged, LoadError, NotFound, SourceChanged, UsageError
 from skysy.store import Warehouse
 
 TABLE = "tess.light_curve"
@@ -87,7 +87,7 @@ def _place(warehouse: Warehouse, contract: Contract, wanted: Wanted) -> tuple[fl
         f"SELECT raj2000, dej2000 FROM {catalogue} WHERE object_id = ? ORDER BY ALL LIMIT 1", [wanted.object_id]
     )
     if not found and not wanted.is_comparison:
-        raise UsageError(
+        raise NotFound(
             f"{catalogue} has no object {wanted.object_id}.",
             "Nothing was changed. Give the number of an object that is loaded; a giant to compare with goes with --comparison.",
         )

@@ -37,12 +37,13 @@ STOPPED = "".join(
 WORDS = {
     "plan": DR2, "load": (*DR2, "--from", "ARCHIVE"), "refresh": DR2, "why": ("1",), "match": ("a", "b", "--radius", "1", "--out", "c.csv"),
     "sql": ("SELECT 1",), "figures": ("plots",), "export": ("files",), "recover": ("ARCHIVE",), "diff": ("HOUSE", "stricter"),
+    "bundle": ("paper.tar",), "lightcurve": ("damaged/lc.fits", "--object", "1"),
 }  # fmt: skip
 """What a command cannot do without."""
 SIX = {
     "plan": NONE, "load": (*NONE, "--from", "ARCHIVE"), "refresh": NONE, "doctor": NONE, "build": (*NONE, "--explain"), "why": ("1",),
     "match": WORDS["match"], "sql": ("SELECT 1", "--published"), "shell": ("--published",), "figures": ("plots", "--only", "no"),
-    "export": ("files", "--table", "no"), "recover": ("nowhere",), "test": ("--cases", "nowhere"),
+    "export": ("files", "--table", "no"), "products": ("--mission", "no"), "recover": ("nowhere",), "test": ("--cases", "nowhere"),
 }  # fmt: skip
 """Names that there are not, asked of a built warehouse, which other tests read meanwhile: nothing here may open it for writing."""
 LIVE = {"plan": DR2, "load": DR2, "refresh": DR2, "doctor": DR2}
@@ -50,12 +51,21 @@ LIVE = {"plan": DR2, "load": DR2, "refresh": DR2, "doctor": DR2}
 CASES = [
     *((name, 3, WORDS.get(name, ()), "garbled") for name, one in COMMANDS.items() if 3 in one[2] and name != "demo"),
     ("load", 4, (*DR2, "--from", "damaged"), "fresh"),
+    ("lightcurve", 4, (*DR2, *WORDS["lightcurve"], "--comparison"), "fresh"),
+    ("lightcurve", 6, (*NONE, *WORDS["lightcurve"]), "fresh"),
+    ("lightcurve", 7, (*DR2, "https://127.0.0.1:1/lc.fits", "--object", "1"), "fresh"),
+    ("verify", 4, ("damaged",), ""),
+    ("verify", 6, ("nowhere.tar",), ""),
     ("match", 4, ("damaged/dr2.master.parquet", "b.csv", "--radius", "1", "--out", "c.csv"), "built"),
-    *((name, 5, WORDS.get(name, ()), "fresh") for name, one in COMMANDS.items() if 5 in one[2] and name not in ("demo", "test")),
+    *((name, 5, WORDS.get(name, ()), "fresh") for name, one in COMMANDS.items() if 5 in one[2] and name not in ("demo", "test", "verify")),
     ("test", 5, ("--cases", "damaged"), ""),
     *((name, 6, words, "built") for name, words in SIX.items()),
     *((name, 7, words, "fresh") for name, words in LIVE.items()),
 ]  # fmt: skip
+
+
+ELSEWHERE = {("verify", 5), ("products", 4), ("products", 7)}
+"""Met in tests/test_bundle.py, which makes a bundle, and tests/test_mast_files.py, which has MAST."""
 
 
 def invoke(*words: str) -> Result:
@@ -69,7 +79,7 @@ def code(done: Result) -> int:
 
 def test_every_exit_code_that_a_command_names_has_its_case() -> None:
     declared = {(name, code) for name, one in COMMANDS.items() for code in one[2] if name != "demo"}  # its steps' codes
-    assert {(name, code) for name, code, _, _ in CASES} == declared
+    assert {(name, code) for name, code, _, _ in CASES} | ELSEWHERE == declared
 
 
 @pytest.mark.parametrize(("name", "expected", "words", "house"), CASES, ids=[f"{one[0]}-{one[1]}" for one in CASES])
@@ -84,13 +94,14 @@ def test_an_exit_code_is_as_the_command_names_it(
         Path(directory).mkdir()
     Path("garbled/skysy.duckdb").write_text("no database")
     Path("damaged/dr2.master.parquet").write_text("no Parquet")
+    Path("damaged/lc.fits").write_text("no FITS")
     Path("damaged/sample.yaml").write_text("no: list")
     Path("b.csv").write_text("id,ra,dec\n1,2,3\n")
     Path("skysy.toml").write_text(STOPPED)
     Path("built").symlink_to(simulated.settings.warehouse)
     create(Settings(Path("fresh"), "1GB", 1))
     given = [{"ARCHIVE": str(simulated.files), "HOUSE": house}.get(word, word) for word in words]
-    place = [] if name in ("diff", "doctor", "test") else ["--warehouse", house]
+    place = [] if name in ("diff", "doctor", "test", "verify") else ["--warehouse", house]
     done = invoke(name, *given, *place)
     assert code(done) == expected, (done.output, done.exception)
     assert done.stdout == "" or name == "doctor"  # which tells what it found
@@ -99,7 +110,7 @@ def test_an_exit_code_is_as_the_command_names_it(
 @pytest.mark.parametrize(
     "words",
     [
-        ("status",), ("candidates",), ("build", "--explain"), ("sql", "FROM cut_flow"), ("publish",), ("why", "CANDIDATE", "-v"),
+        ("status",), ("candidates",), ("build", "--explain"), ("sql", "FROM cut_flow"), ("publish",), ("cite",), ("why", "CANDIDATE", "-v"),
         ("export", "files", "--table", "candidates"), ("match", "sample", "sample", "--radius", "1", "--out", "pairs.csv"),
         ("load", *DR2, "--from", "ARCHIVE", "--dry-run"), ("init", "mine"),
     ],

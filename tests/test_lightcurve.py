@@ -28,6 +28,7 @@ from skysy.errors import (
     ContractError,
     FileDamaged,
     LoadError,
+    NotFound,
     SkysyError,
     SourceChanged,
     UsageError,
@@ -217,7 +218,7 @@ def test_the_command_takes_objects_of_the_catalogue_and_comparison_stars(house: 
     text = write_csv(tmp_path / "lc.csv", DAY)
     run = CliRunner()
     refused = run.invoke(app, ["lightcurve", str(text), "--object", "5", "--sector", "9", *where])
-    assert isinstance(refused.exception, UsageError)
+    assert isinstance(refused.exception, NotFound)
     assert "dr2.master has no object 5" in refused.exception.message
     done = run.invoke(
         app,

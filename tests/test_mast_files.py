@@ -18,6 +18,8 @@ from mast_archive import MastArchive
 from mast_client import User, a_user, empty, mast
 from skysy.loaders.archive import wire
 from skysy.loaders.archive.download import Product
+from test_examples import OF_MAST
+from test_examples import run as run_line
 
 from skysy.models import parameters
 from skysy.models.project import load_project
@@ -226,3 +228,12 @@ def test_a_download_killed_with_9_goes_on_where_it_was(observer: User) -> None:
     assert Path(one["path"]).read_bytes() == LIGHT_CURVE
     assert [left.name for left in place.iterdir()] == ["tess_s_lc.fits"]
     assert [request["range"] is None for request in observer.archive.requests] == [False]
+
+
+def test_the_examples_of_the_help_run_as_written(observer: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(observer.directory)
+    for line in OF_MAST:
+        if line.startswith("skysy products"):
+            observer.done("load", "products")
+        run_line(line)
+    assert {path.name for path in Path("tess").rglob("*.fits")} == {"tess_s_lc.fits"}

@@ -148,7 +148,9 @@ def doctor(
 
     Exit code 7 where something is not as it must be.
 
-    Example: skysy doctor --release skymapper_dr2        or of the space archives: skysy doctor --release skymapper_dr2 --route mast
+    Example: skysy doctor --release skymapper_dr2
+
+    Example: skysy doctor --release skymapper_dr2 --route mast
     """
     from dataclasses import asdict
 

@@ -80,8 +80,6 @@ def load(
 
     Example: skysy load --release skymapper_dr2 --from archive
 
-    Example: skysy load --release skymapper_dr2 --from https://example.org/hats
-
     Example: skysy load mast --release skymapper_dr2
     """
     from dataclasses import asdict
