@@ -193,7 +193,7 @@ def test_a_column_that_was_renamed_is_an_error_before_anything_is_asked(renamed:
 
 def test_a_required_column_that_is_gone_is_named_with_its_spellings(renamed: Any) -> None:
     client = renamed("filter", "passband")
-    error = client.fails("--route", "images")
+    error = client.fails("--route", "images", code=4)
     assert isinstance(error, ContractError)
     assert "has no column filter" in error.message
     assert "under `accept`" in error.remedy

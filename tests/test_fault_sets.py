@@ -139,7 +139,8 @@ def test_a_failed_cone_is_an_error_and_never_no_match(
 ) -> None:
     user.load(*BEFORE)
     user.archive.fault(kind, "cone", after=3, times=ALWAYS, **details)
-    error = user.fails("--route", "photometry", *CONE)
+    # Asked again, every cone lacks the column: the service is at odds with the contract, which is no fault of one answer.
+    error = user.fails("--route", "photometry", *CONE, code=4 if kind == "drop_column" else None)
     assert "cone" in error.message.lower()
     assert user.rows("SELECT count(*) AS n FROM dr2.photometry") == [{"n": 0}]
     assert user.rows("SELECT count(*) AS n FROM meta.asked WHERE route = 'photometry' AND found IS NOT NULL") == [
