@@ -37,6 +37,8 @@ def test_each_candidate_gets_what_mast_has_and_a_row_that_says_so_where_it_has_n
     assert user.held() == TRUTH
     assert "asked            4 objects" in told
     assert len(user.archive.requests) == 1
+    found = {row["key"]: row["found"] for row in user.rows("SELECT key, found FROM meta.asked WHERE route = 'mast'")}
+    assert found == {101: 4, 102: 0, 103: 1, 104: 1}
     user.archive.requests.clear()
     assert "nothing new at MAST" in user.done("load", "mast")
     assert user.archive.requests == []
