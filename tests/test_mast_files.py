@@ -109,6 +109,18 @@ def test_products_have_their_place_in_the_bucket_and_missions_without_a_copy_are
     assert "Did you mean TESS" in error.remedy
 
 
+@pytest.mark.parametrize("parent", [2003585980, None])
+def test_a_file_of_a_member_belongs_to_the_observation_that_was_asked_about(observer: User, parent: int | None) -> None:
+    member = {**PRODUCTS[2003585980][0], "obsID": 777, "parent_obsid": parent}
+    observer.archive.products = {**PRODUCTS, 2003585980: [member]}
+    observer.archive.bare = True
+    observer.done("load", "products")
+    [swift] = [row for row in listed(observer)["products"] if row["mission"] == "Swift UVOT"]
+    assert swift["obsid"] == 2003585980
+    assert observer.rows("SELECT obsID FROM mast.product WHERE asked_obsid = 2003585980") == [{"obsID": 777}]
+    assert (len(observer.archive.asked("Mast.Caom.Products")) > 1) == (parent is None)  # not told whose: one by one
+
+
 def test_a_look_up_that_tells_nothing_is_an_error(observer: User) -> None:
     observer.archive.faults += [("lookup", "empty")] * 9
     error = observer.fails("load", "products")

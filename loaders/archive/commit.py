@@ -76,10 +76,10 @@ def commit(book: Book, keep: Keep, contract: Contract, ask: Ask, sha256: str, fo
                 if content != doubted:
                     raise _doubt(book, name, table, ask, content)
             kept = rows - _drop_copies(book, table, ask, notes)
-            added = _add_absent(book, table, ask)
-            content = ledger.content_hash(warehouse.con, table.name, names, where)
             if ask.keys:
                 book.answered(ask, KEYS[ask.route])
+            added = _add_absent(book, table, ask)
+            content = ledger.content_hash(warehouse.con, table.name, names, where)
             book.loaded(ask, rows, content, notes)
     return kept + added
 

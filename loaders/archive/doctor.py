@@ -122,8 +122,8 @@ def _portal(contract: Contract, wire: Wire) -> Finding:
         page = control(wire)
     except SkysyError as error:
         return Finding(wire.service.key, table.name, False, error.message, error.remedy)
-    there = [column for name in page.names if (column := table.column(name)) is not None]
-    good = page.total > 0 and any(column.name == "obsid" for column in there)
+    there = {column.name for name in page.names if (column := table.column(name)) is not None}
+    good = page.total > 0 and "obsid" in there
     return Finding(
         wire.service.key, table.name, good,
         f"{page.total:,} observations of {CONTROL_NAME}, {len(there)} of {len(table.columns) - 1} columns are there",

@@ -113,11 +113,11 @@ def download(
 
 
 def _first_of_each(products: Iterable[Product]) -> Iterator[Product]:
-    """Those with a copy in the bucket, each once though several candidates have it."""
+    """Those with a copy in the bucket, each once though several candidates or observations have it."""
     seen = set()
     for product in products:
-        if product.key is not None and product.place not in seen:
-            seen.add(product.place)
+        if product.key is not None and product.key not in seen:
+            seen.add(product.key)
             yield product
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from skysy.loaders.archive.cone import CONTROL_DEG
-from skysy.loaders.archive.mast_reply import CONTROLS, OWNER, Page, read_lookup, read_page, whole
+from skysy.loaders.archive.mast_reply import CONTROLS, OWNER, Page, asked_about, read_lookup, read_page, whole
 from skysy.loaders.archive.upload import Positions
 from skysy.loaders.archive.uws import plain_words
 from skysy.loaders.archive.wire import Reply, Wire, disk_trouble
@@ -34,7 +34,7 @@ _URIS_AT_A_TIME = 50
 
 
 class Unowned(TooMuch):
-    """A cross-match does not tell whose rows it gives; its positions are to be asked one by one."""
+    """An answer does not tell whose rows it gives; what it is about is to be asked one by one."""
 
 
 def observations(wire: Wire, keys: Sequence[int], positions: Positions, radius_arcsec: float, to: Path) -> Reply:
@@ -74,8 +74,13 @@ def control(wire: Wire) -> Page:
 
 
 def products(wire: Wire, keys: Sequence[int], to: Path) -> Reply:
-    """The files of observations, as the pages came, and the paths in the public bucket of those that have one there."""
+    """The files of observations, as the pages came, and the paths in the public bucket of those that have one there.
+
+    Raises Unowned where it is not told which of several observations a file was listed for.
+    """
     pages, texts = _pages(wire, {"service": "Mast.Caom.Products", "params": {"obsid": ",".join(map(str, keys))}})
+    if any(asked_about(row, keys) is None for page in pages for row in page.rows):
+        raise Unowned(f"{wire.service.title}: it does not tell which observation a file is of.")
     uris = dict.fromkeys(str(row.get("dataURI")) for page in pages for row in page.rows)
     wanted = [uri for uri in uris if uri.lower().startswith(IN_BUCKET)]
     for start in range(0, len(wanted), _URIS_AT_A_TIME):

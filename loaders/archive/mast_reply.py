@@ -24,6 +24,9 @@ from skysy.errors import ErrorAnswer, FileDamaged, TooMuch
 OWNER = "object_id"
 """The uploaded column that tells whose row of a cross-match it is."""
 
+ASKED = "asked_obsid"
+"""The column that tells for which observation a file was listed."""
+
 CONTROLS = (-1, -2)
 """Whose rows are those of the star that is asked about twice with every list; they are no rows of ours."""
 
@@ -74,8 +77,9 @@ def page_of(told: Any, name: str) -> Page | None:
             raise TooMuch(f"{name}: the service stopped it: {words}")
         raise ErrorAnswer(f"{name}: the service answers {status or 'without a status'}: {words}")
     try:
-        fields = tuple((str(one["name"]), str(one["type"]).lower()) for one in told["fields"])
-        rows = list(told["data"])
+        rows = list(told.get("data") or [])
+        listed = told["fields"] if rows else told.get("fields") or []
+        fields = tuple((str(one["name"]), str(one["type"]).lower()) for one in listed)
         paging = told.get("paging") or {"page": 1, "pagesFiltered": 1, "rows": len(rows), "rowsFiltered": len(rows)}
         number, pages = int(paging["page"]), int(paging["pagesFiltered"])
         here, total = int(paging["rows"]), int(paging["rowsFiltered"])
@@ -115,24 +119,45 @@ def open_answer(path: Path, table: TableContract, keys: Sequence[int]) -> Source
     """The rows of a kept answer: its pages, and for products the look-ups of their paths behind them."""
     name = path.name
     told = _documents(path.read_text(encoding="utf-8"), name)
-    pages = [page for one in told if "fields" in one if (page := page_of(one, name)) is not None]
+    pages = [page for one in told if "status" in one if (page := page_of(one, name)) is not None]
     rows = whole(pages, name)
     paths: dict[str, str | None] = {}
     for one in told:
-        if "fields" not in one:
+        if "status" not in one:
             paths |= read_lookup(one, list(one), name)
-    fields = [field for field in pages[0].fields if field[0] != "_selected_"]
+    fields = _fields(pages[0], table)
     if table.column(OWNER) is not None:
         fields, rows = _with_owner(fields, rows, keys)
     else:
-        rows = [{**row, "path": paths.get(str(row.get("dataURI")))} for row in rows]
-        fields.append(("path", "string"))
+        rows = [{**row, "path": paths.get(str(row.get("dataURI"))), ASKED: asked_about(row, keys)} for row in rows]
+        fields = [*(field for field in fields if field[0] not in ("path", ASKED)), ("path", "string"), (ASKED, "long")]
     columns = [_column(rows, field, table, name) for field in fields]
     schema = pa.schema([(label, one.type) for label, one in zip(labels(n for n, _ in fields), columns, strict=True)])
     received = tuple(
         Received(field[0], kind_of(kept.type), label=kept.name) for field, kept in zip(fields, schema, strict=True)
     )
     return arrow_source(received, schema, iter([pa.record_batch(columns, schema=schema)]))
+
+
+def asked_about(row: Mapping[str, Any], keys: Sequence[int]) -> int | None:
+    """The observation for which a file was listed: the only one that was asked about, or the one that the row names.
+
+    A file of a combined observation may be a member's, with an obsID of its own; parent_obsid is what was asked for then.
+    """
+    if len(keys) == 1:
+        return keys[0]
+    told = str(row.get("parent_obsid") or row.get("obsID") or "")
+    return int(told) if told.isdigit() and int(told) in keys else None
+
+
+def _fields(page: Page, table: TableContract) -> list[tuple[str, str]]:
+    """The columns of an answer, each once; an answer without rows may leave out even those that must be there."""
+    found = {name.lower(): (name, kind) for name, kind in reversed(page.fields) if name != "_selected_"}
+    if not page.total:
+        for column in table.columns:
+            if column.required:
+                found.setdefault(column.name.lower(), (column.name, "long" if column.type == "BIGINT" else "string"))
+    return list(found.values())
 
 
 def _with_owner(

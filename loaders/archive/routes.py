@@ -38,7 +38,7 @@ _TABLES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
 
 KEYS = {
     "distances": "source_id", "photometry": "object_id", "images": "image_id", "simbad": "object_id", "mast": "object_id",
-    "products": "obsid",
+    "products": "asked_obsid",
 }  # fmt: skip
 """The column by which a route picks rows."""
 

@@ -206,8 +206,8 @@ def load_offline(release: str, where: Settings, *, as_json: bool) -> None:
         typer.echo(f"{answers:,} kept answers loaded again, {rows:,} rows; nobody was asked.")
 
 
-WITH_PRODUCTS = "SELECT DISTINCT obsid FROM mast_observation WHERE mission <> 'TESS FFI' ORDER BY 1"
-"""Observations whose files are asked for; a full-frame image of TESS is of thousands of stars."""
+WITH_PRODUCTS = "SELECT DISTINCT obsid FROM mast_observation WHERE coalesce(target_name, '') NOT IN ('TESS FFI', 'TICA FFI') ORDER BY 1"
+"""Observations whose files are asked for; a full-frame image of TESS is of thousands of stars, and so large."""
 
 
 class Science:

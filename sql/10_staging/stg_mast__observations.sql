@@ -14,7 +14,7 @@ SELECT
     CAST(obsid AS BIGINT) AS obsid,                                        -- MAST's number of the observation {meta.record;obs}
     CAST(upper(trim(obs_collection)) AS VARCHAR) AS obs_collection,        -- mission or collection, in capitals {meta.id;obs}
     CAST(upper(trim(instrument_name)) AS VARCHAR) AS instrument_name,      -- instrument, in capitals {meta.id;instr}
-    CAST(trim(provenance_name) AS VARCHAR) AS provenance_name,             -- pipeline, or team of a high-level product {meta.id;meta.software}
+    CAST(coalesce(nullif(trim(provenance_name), ''), nullif(trim(project), '')) AS VARCHAR) AS provenance_name,             -- pipeline, or team of a high-level product {meta.id;meta.software}
     CAST(trim(filters) AS VARCHAR) AS filters,                             -- filters or gratings {meta.id;instr.filter}
     CAST(trim(target_name) AS VARCHAR) AS target_name,                     -- target as the mission calls it {meta.id;obs}
     CAST(trim(obs_id) AS VARCHAR) AS obs_id,                               -- the mission's own name of the observation {meta.id;obs}

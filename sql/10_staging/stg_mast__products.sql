@@ -11,7 +11,7 @@
 -- rule:   of rows with the same observation and file the first in the order below
 
 SELECT
-    CAST(obsID AS BIGINT) AS obsid,                                        -- MAST's number of the observation {meta.record;obs}
+    CAST(asked_obsid AS BIGINT) AS obsid,                                  -- MAST's number of the observation {meta.record;obs}
     CAST(dataURI AS VARCHAR) AS data_uri,                                  -- the file's name within MAST {meta.ref.uri}
     CAST(coalesce(nullif(trim(productFilename), ''), regexp_extract(dataURI, '[^/]*$')) AS VARCHAR) AS filename, -- the file's name {meta.id;meta.file}
     CAST(upper(trim(obs_collection)) AS VARCHAR) AS obs_collection,        -- mission or collection, in capitals {meta.id;obs}
@@ -26,5 +26,5 @@ SELECT
         ELSE ltrim(path, '/')
     END AS VARCHAR) AS cloud_key                                           -- name within MAST's public bucket, NULL without a copy there {meta.ref.uri}
 FROM mast.product
-WHERE obsID IS NOT NULL AND dataURI IS NOT NULL
-QUALIFY row_number() OVER (PARTITION BY obsID, dataURI ORDER BY path NULLS LAST, size DESC NULLS LAST, productType, description, _chunk_id) = 1
+WHERE asked_obsid IS NOT NULL AND dataURI IS NOT NULL
+QUALIFY row_number() OVER (PARTITION BY asked_obsid, dataURI ORDER BY path NULLS LAST, size DESC NULLS LAST, productType, description, _chunk_id) = 1
