@@ -412,10 +412,13 @@ def test_a_contract_that_names_another_release_is_refused() -> None:
         _contract("large", small(), "abc")
 
 
-def test_an_unknown_release_is_not_found_and_the_known_ones_are_named() -> None:
+def test_an_unknown_release_is_not_found_and_the_nearest_or_all_known_ones_are_named() -> None:
     with pytest.raises(NotFound) as caught:
-        load_contract("skymapper_dr9")
-    assert "skymapper_dr9" in caught.value.message
+        load_contract("skymaper_dr2")
+    assert "skymaper_dr2" in caught.value.message
+    assert caught.value.remedy == "Did you mean skymapper_dr2?"
+    with pytest.raises(NotFound) as caught:
+        load_contract("gaia")
     for release in RELEASES:
         assert release in caught.value.remedy
 
