@@ -69,15 +69,9 @@ def load_curves(
         )
     raw.prepare(warehouse, contract)
     arguments = {"release": release, "files": [str(path) for path in files], "object_id": wanted.object_id}
-    run_id = ledger.begin_run(warehouse.con, "lightcurve", arguments, __version__)
-    state = "failed"
-    try:
+    with ledger.noted(warehouse.con, "lightcurve", arguments, __version__) as run_id:
         place = _place(warehouse, contract, wanted)
-        loaded = [_load(warehouse, release, table, path, wanted, place, run_id, replace=replace) for path in files]
-        state = "done"
-    finally:
-        ledger.end_run(warehouse.con, run_id, state)
-    return loaded
+        return [_load(warehouse, release, table, path, wanted, place, run_id, replace=replace) for path in files]
 
 
 def _place(warehouse: Warehouse, contract: Contract, wanted: Wanted) -> tuple[float, float] | None:

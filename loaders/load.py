@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -101,20 +101,14 @@ def load_directory(
         raw.prepare(warehouse, contract)
         _refuse_beside_answers(warehouse, contract, found.files)
         _drop_gone(warehouse, contract, found.files, replace=replace)
-        run_id = ledger.begin_run(warehouse.con, "load", arguments, __version__)
         results = []
-        try:
+        with ledger.noted(warehouse.con, "load", arguments, __version__) as run_id:
             for file in found.files:
                 if progress:
                     progress(file, None)
                 results.append(_load_file(warehouse, contract, file, run_id, replace=replace))
                 if progress:
                     progress(file, results[-1])
-        except BaseException:
-            with suppress(duckdb.Error):  # a connection that failed for good cannot say so
-                ledger.end_run(warehouse.con, run_id, "failed")
-            raise
-        ledger.end_run(warehouse.con, run_id, "done")
     return LoadSummary(release, tuple(results), found.ignored)
 
 

@@ -22,13 +22,15 @@ def prepare(warehouse: Warehouse, contract: Contract) -> None:
         for table in contract.tables:
             _make(warehouse, table)
         warehouse.run("DELETE FROM meta.contract WHERE release = ?", [contract.release])
-        for table in contract.tables:
-            for place, column in enumerate(table.columns):
-                warehouse.run(
-                    "INSERT INTO meta.contract VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                    [contract.release, table.name, place, column.name, column.type, column.unit, column.ucd,
-                     column.description, column.required, contract.sha256],
-                )  # fmt: skip
+        rows = [
+            (contract.release, table.name, place, one.name, one.type, one.unit, one.ucd, one.description, one.required, contract.sha256)
+            for table in contract.tables
+            for place, one in enumerate(table.columns)
+        ]  # fmt: skip
+        columns = ", ".join(["unnest(?)"] * len(rows[0]))
+        warehouse.run(
+            f"INSERT INTO meta.contract SELECT {columns}", [list(column) for column in zip(*rows, strict=True)]
+        )
 
 
 def _make(warehouse: Warehouse, table: TableContract) -> None:

@@ -17,7 +17,8 @@ Times are UTC. Rows of `meta.chunk` are written in the transaction that commits 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -118,6 +119,23 @@ def begin_run(con: duckdb.DuckDBPyConnection, command: str, arguments: Mapping[s
 def end_run(con: duckdb.DuckDBPyConnection, run_id: int, state: str) -> None:
     """Note how a run ended: 'done' or 'failed'."""
     con.execute("UPDATE meta.run SET ended_at = ?, state = ? WHERE run_id = ?", [now(), state, run_id])
+
+
+@contextmanager
+def noted(con: duckdb.DuckDBPyConnection, command: str, arguments: Mapping[str, Any], version: str) -> Iterator[int]:
+    """A run that is noted as begun, then as done or failed; gives its run_id."""
+    run_id = begin_run(con, command, arguments, version)
+    try:
+        yield run_id
+    except BaseException:
+        # A Ctrl-C reaches DuckDB and Python one after the other, so that the later one may break the first or second try; a
+        # connection that failed for good cannot say anything.
+        for _ in (1, 2, 3):
+            with suppress(duckdb.Error, KeyboardInterrupt):
+                end_run(con, run_id, "failed")
+                break
+        raise
+    end_run(con, run_id, "done")
 
 
 def next_chunk_id(con: duckdb.DuckDBPyConnection) -> int:

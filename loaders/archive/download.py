@@ -9,6 +9,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,12 +88,10 @@ def download(
     ends it at once. What is whole stays, and the same call goes on with the rest.
     """
     wire = Wire(service)
-    run_id = ledger.begin_run(
-        warehouse.con, "products", {"directory": str(directory), "files": len(products)}, __version__
-    )
+    arguments = {"directory": str(directory), "files": len(products)}
     done: list[Downloaded] = []
     failed: list[SkysyError] = []
-    try:
+    with ledger.noted(warehouse.con, "products", arguments, __version__) as run_id, _stoppable():
         for product in _first_of_each(products):
             try:
                 done.append(_brought(warehouse, release, run_id, wire, product, directory))
@@ -105,11 +104,15 @@ def download(
         if failed:
             more = f" {len(failed) - 1} more files failed." if len(failed) > 1 else ""
             raise type(failed[0])(failed[0].message + more, failed[0].remedy)
+    return done
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    try:
+        yield
     except Stopped as error:
         raise KeyboardInterrupt from error
-    finally:
-        ledger.end_run(warehouse.con, run_id, "failed" if failed else "done")
-    return done
 
 
 def _first_of_each(products: Iterable[Product]) -> Iterator[Product]:

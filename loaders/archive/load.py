@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-import duckdb
 from skysy.loaders import raw
 from skysy.loaders.archive.book import Book, Entry
 from skysy.loaders.archive.commit import Doubtful, commit
@@ -101,7 +99,7 @@ def rebuild(warehouse: Warehouse, contract: Contract) -> tuple[int, int]:
     raw.prepare(warehouse, contract)
     keep = Keep(warehouse.settings.warehouse)
     answers = rows = 0
-    with _noted(warehouse, "load", {"release": contract.release, "offline": True}) as run_id:
+    with ledger.noted(warehouse.con, "load", {"release": contract.release, "offline": True}, __version__) as run_id:
         book = Book(warehouse, contract.release, run_id)
         for kept in keep.kept():
             if kept.release == contract.release and not book.has(kept.ask):
@@ -131,7 +129,7 @@ def _each(
     raw.prepare(warehouse, request.contract)
     keep = Keep(warehouse.settings.warehouse)
     tallies = []
-    with _noted(warehouse, command, request.describe()) as run_id:
+    with ledger.noted(warehouse.con, command, request.describe(), __version__) as run_id:
         book = Book(warehouse, release, run_id)
         try:
             for name in ROUTES:
@@ -160,16 +158,3 @@ def _refuse_files(warehouse: Warehouse, release: str, route: str) -> None:
             f"{table} holds rows of the file {source}; asked at the archive, they would be there twice.",
             "Nothing was asked. Name the other routes with --route, or ask into another warehouse with --warehouse DIR.",
         )
-
-
-@contextmanager
-def _noted(warehouse: Warehouse, command: str, arguments: Mapping[str, object]) -> Iterator[int]:
-    """A run of the ledger: begun, then done or failed."""
-    run_id = ledger.begin_run(warehouse.con, command, dict(arguments), __version__)
-    try:
-        yield run_id
-    except BaseException:
-        with suppress(duckdb.Error):  # a connection that failed for good cannot say so
-            ledger.end_run(warehouse.con, run_id, "failed")
-        raise
-    ledger.end_run(warehouse.con, run_id, "done")

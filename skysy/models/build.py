@@ -6,7 +6,7 @@ import json
 import math
 import time
 from collections.abc import Generator, Mapping
-from contextlib import closing, nullcontext, suppress
+from contextlib import closing, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -43,17 +43,10 @@ def run_build(
     if plan.empty:
         return _nothing(project, plan)
     told = {"release": project.release, "force": force, **(arguments or {})}
-    run_id = ledger.begin_run(warehouse.con, "build", told, __version__)
-    try:
-        summary = build(
+    with ledger.noted(warehouse.con, "build", told, __version__) as run_id:
+        return build(
             warehouse, project, run_id=run_id, engines=engines, force=force, progress=progress, cluster=cluster
         )
-    except BaseException:
-        with suppress(duckdb.Error):  # a connection that failed for good cannot say so
-            ledger.end_run(warehouse.con, run_id, "failed")
-        raise
-    ledger.end_run(warehouse.con, run_id, "done")
-    return summary
 
 
 def build(

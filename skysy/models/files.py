@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 import duckdb
@@ -28,6 +29,8 @@ _MORE_LINE = re.compile(r"^--\s{3,}(?P<text>\S.*)$")
 _COLUMN_COMMENT = re.compile(r"^\s*,?[ \t]*--[ \t]*(?P<text>\S.*?)[ \t]*$")
 _CAST_TYPE = re.compile(r"\bAS\s+(?P<type>[A-Z]\w*(?:\s*\([\d\s,]+\))?(?:\[\])*)\s*\)\s*AS\s*$", re.IGNORECASE)
 _NOT_ARCHIVE = {"main", "meta", "temp", "information_schema", "pg_catalog"}
+_KEPT = 512
+"""Files that are kept as they were read: a process that loads a release again, as the demo does, parses none twice."""
 _TABLE_FUNCTIONS = (exp.GenerateSeries, exp.Unnest)
 
 
@@ -92,7 +95,11 @@ class Audit:
 
 def read_model(path: Path) -> Model:
     """The model of a file; raises SqlError if it does not parse, ModelError if its header is not true."""
-    sql = path.read_text(encoding="utf-8")
+    return _model(path, path.read_text(encoding="utf-8"))
+
+
+@lru_cache(maxsize=_KEPT)
+def _model(path: Path, sql: str) -> Model:
     purpose, fields = _header(path, sql, _MODEL_FIELDS)
     tree = _parse(path, sql)
     if not isinstance(tree, exp.Select):
@@ -123,7 +130,11 @@ def read_model(path: Path) -> Model:
 
 def read_audit(path: Path) -> Audit:
     """The audit of a file; raises as `read_model` does."""
-    sql = path.read_text(encoding="utf-8")
+    return _audit(path, path.read_text(encoding="utf-8"))
+
+
+@lru_cache(maxsize=_KEPT)
+def _audit(path: Path, sql: str) -> Audit:
     sentence, fields = _header(path, sql, _AUDIT_FIELDS)
     tree = _parse(path, sql)
     audit = Audit(

@@ -11,6 +11,7 @@ that whether an object or a load breaks its promise is seen from the rows of tha
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 from sqlglot import exp
 
@@ -25,6 +26,7 @@ COLUMNS = {"object": OBJECT, "chunk": CHUNK}
 """Scope to its column."""
 
 
+@lru_cache(maxsize=512)
 def check_scope(item: Model | Audit) -> None:
     """Raise ModelError where a model or audit of `scope: object` looks beyond one object, or of `chunk` beyond one load."""
     if item.scope not in COLUMNS:
