@@ -256,7 +256,7 @@ class Builds:
     def _loaded(self, side: str) -> dict[str, tuple[int, str]]:
         """(rows, hash of their content) of each table."""
         found = ledger.loaded_hashes(self.house.con, f"{side}.meta")
-        return {table: (int(content.split("-")[0], 16), content) for table, content in found.items()}
+        return {table: (ledger.rows_of(content), content) for table, content in found.items()}
 
     def _same(self, a: str | None, b: str | None) -> bool:
         if a is None or b is None:

@@ -186,6 +186,11 @@ def content_hash(con: duckdb.DuckDBPyConnection, relation: str, columns: Iterabl
     return f"{int(row[0]):x}-{int(row[1]):016x}-{int(row[2]):016x}"
 
 
+def rows_of(content: str) -> int:
+    """How many rows a content hash is of."""
+    return int(content.split("-")[0], 16)
+
+
 NO_ROWS = "0-0-0"
 """The content hash of no rows, as `changed_hash` takes it."""
 

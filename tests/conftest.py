@@ -9,7 +9,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import duckdb
@@ -81,6 +83,17 @@ def fill(warehouse: Warehouse, release: str, tables: Tables) -> None:
 MakeArchive = Callable[..., Settings]
 
 
+@cache
+def _empty(release: str) -> bytes:
+    """A warehouse with the release's tables and nothing in them."""
+    with TemporaryDirectory() as directory:
+        where = Settings(Path(directory), "1GB", 1)
+        create(where)
+        with open_warehouse(where, write=True) as warehouse:
+            prepare(warehouse, load_contract(release))
+        return where.database.read_bytes()
+
+
 @pytest.fixture
 def make_archive(tmp_path: Path) -> MakeArchive:
     """A function: rows by raw table -> Settings of a warehouse that holds them, built.
@@ -100,7 +113,8 @@ def make_archive(tmp_path: Path) -> MakeArchive:
         name: str = "warehouse",
     ) -> Settings:
         where = Settings(tmp_path / name, memory_limit, threads)
-        create(where)
+        where.warehouse.mkdir(parents=True)
+        where.database.write_bytes(_empty(release))
         project = load_project(release, sql_directory, settings=settings)
         with open_warehouse(where, write=True) as warehouse:
             fill(warehouse, release, tables)

@@ -26,6 +26,7 @@ def test_every_route_brings_what_gives_the_same_results_as_the_files(
     assert results(client.settings) == results(sky.settings)
 
 
+@pytest.mark.slow
 def test_what_is_in_is_not_asked_for_again(client: Client) -> None:
     client.load()
     assert [query for query in client.archive.repeated() if "TAP_SCHEMA" not in query] == []

@@ -165,6 +165,7 @@ def test_made_moved_and_rebuilt_without_a_network(
     subprocess.run(["unshare", "-rn", "true"], capture_output=True).returncode != 0,
     reason="namespaces without network are not allowed here",
 )
+@pytest.mark.slow
 def test_it_is_rebuilt_where_there_is_no_network_at_all(paper: Path) -> None:
     command = ["unshare", "-rn", sys.executable, "-m", "skysy", "verify", str(paper), "-q"]
     told = subprocess.run(command, capture_output=True, text=True)
@@ -207,6 +208,7 @@ def test_duckdb_reads_its_warehouse_by_itself(unpacked: Path) -> None:
         assert asked == con.execute("FROM cut_flow ORDER BY ALL").fetchall() != []
 
 
+@pytest.mark.slow
 def test_an_unpacked_bundle_is_verified_and_left_alone(unpacked: Path, tmp_path: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in unpacked.rglob("*")}
     assert "candidates" in check(unpacked, tmp_path / "work").models
@@ -236,7 +238,8 @@ def changed_ledger(con: duckdb.DuckDBPyConnection) -> None:
 @pytest.mark.parametrize(
     ("spoil", "named"),
     [
-        (changed_result, "candidates"), (changed_archive_row, "dr2.photometry"),
+        (changed_result, "candidates"),
+        pytest.param(changed_archive_row, "dr2.photometry", marks=pytest.mark.slow),
         pytest.param(one_candidate_less, "candidates", marks=pytest.mark.slow),
         pytest.param(result_gone, "candidates", marks=pytest.mark.slow),
         pytest.param(changed_ledger, "dr2.images", marks=pytest.mark.slow),

@@ -400,6 +400,7 @@ def sky_copy(simulated: Sky, tmp_path: Path) -> Settings:
     return settings(tmp_path / "sky", "1GB", 2)
 
 
+@pytest.mark.slow
 def test_a_simulated_sky_is_the_same_on_a_cluster_to_the_last_bit(sky_copy: Settings, address: str) -> None:
     with open_warehouse(sky_copy) as house:
         expected, columns = contents(house), shape(house)

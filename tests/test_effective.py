@@ -139,6 +139,7 @@ def test_false_objects_are_as_many_as_expected(small_errors: dict[str, npt.NDArr
         assert abs(found[row] - expected[row]) < 4 * math.sqrt(expected[row])
 
 
+@pytest.mark.slow
 def test_variables_do_not_lift_the_lines_of_quiet_stars() -> None:
     stars = quiet(30_000, seed=3, scatter_mag=0.01)
     mixed, chosen = with_flickerers(stars, 0.03, 0.5, seed=4)

@@ -30,7 +30,7 @@ ROOT = Path(__file__).parent.parent
 EXAMPLES = [
     (name, line) for name in COMMANDS for line in re.findall(r"^Example: (.+)$", command(name).help or "", re.MULTILINE)
 ]
-DEAR = ("demo", "simulate", "build --cluster", "recover", "report", "figures plots --top", "bundle")
+DEAR = ("demo", "simulate", "build --cluster", "recover", "report", "figures plots --top", "bundle", "verify")
 """Examples that take seconds, by how they begin."""
 LIVE = ("plan", "refresh", "doctor")
 """Commands that ask archives: here those of a server on the loopback, by the skysy.toml of the directory."""

@@ -483,6 +483,7 @@ def test_new_exposures_make_all_whole_since_they_lie_whole_in_every_part(by_hand
         assert anew(run_build(house, science_of_dr2(), engines=ENGINES)) == {}
 
 
+@pytest.mark.slow
 def test_photometry_taken_out_of_a_sky_and_loaded_again_gives_the_tables_of_the_undisturbed_one(
     simulated: Sky, tmp_path: Path
 ) -> None:

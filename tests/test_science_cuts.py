@@ -179,7 +179,7 @@ def changed_giants(draw: st.DrawFn) -> dict[str, Any]:
     return {name: draw(columns[name]) for name in chosen}
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(changes=st.lists(changed_giants(), min_size=1, max_size=40))
 def test_cuts_sample_and_flow_of_any_catalogue_equal_the_independent_ones(
     laboratory: Laboratory, changes: list[dict[str, Any]]

@@ -223,7 +223,14 @@ def hashes(settings: Settings) -> dict[str, str]:
         }
 
 
-@pytest.mark.parametrize("case", ["1 thread", "2 threads", "600MB", "rows in another order"])
+@pytest.mark.parametrize(
+    "case",
+    [
+        *(pytest.param(one, marks=pytest.mark.slow) for one in ("1 thread", "2 threads")),
+        "600MB",
+        "rows in another order",
+    ],
+)
 def test_results_are_the_same_to_the_last_bit(simulated: Sky, tmp_path: Path, case: str) -> None:
     wanted = hashes(simulated.settings)
     assert len(wanted) >= 12

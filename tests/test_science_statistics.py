@@ -114,7 +114,7 @@ def check_rapid(laboratory: Laboratory, kept: Sequence[independent.Kept]) -> Non
             assert theirs[star][name] == wanted, (star, name)
 
 
-@settings(max_examples=35, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=st.lists(detections(), min_size=1, max_size=60), copies=st.lists(st.integers(0, 59), max_size=6))
 def test_statistics_of_any_detections_equal_plain_numpy(
     laboratory: Laboratory, rows: list[dict[str, Any]], copies: list[int]

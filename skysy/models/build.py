@@ -73,6 +73,7 @@ def build(
     with explained("The build", warehouse), warehouse.transaction():
         parameters.apply(warehouse.con, project.parameters)
         _drop(warehouse, plan.dropped)
+        standing = _standing(warehouse)
         touched = Touched(warehouse, plan)
         built = []
         turns: Generator[tuple[Step, Made | None]] = ((step, None) for step in plan.stale)
@@ -84,7 +85,8 @@ def build(
                 if step.base is not None and step.model.name in touched.models:
                     result = _renew_model(warehouse, step, step.base, touched)
                 else:
-                    result = _build_model(warehouse, step, (engines or {}).get(step.model.engine or ""), made)
+                    engine = (engines or {}).get(step.model.engine or "")
+                    result = _build_model(warehouse, step, engine, made, standing)
                 _record(warehouse, project, step, result, run_id)
                 built.append(result)
                 tell(result)
@@ -101,9 +103,11 @@ def _nothing(project: Project, plan: Plan) -> BuildSummary:
     return BuildSummary(project.release, (), fresh, (), (), 0.0, plan.kept)
 
 
-def _build_model(warehouse: Warehouse, step: Step, engine: Engine | None, made: Made | None) -> BuiltModel:
+def _build_model(
+    warehouse: Warehouse, step: Step, engine: Engine | None, made: Made | None, standing: Mapping[str, tuple[str, bool]]
+) -> BuiltModel:
     model, started = step.model, time.perf_counter()
-    _make_room(warehouse, model)
+    _make_room(warehouse, model, *standing.get(model.name, ("", True)))
     with explained(f"The model {model.path.name}", warehouse):
         if made is not None:
             _take(warehouse, model, _types(warehouse, model), made.relation)
@@ -115,9 +119,9 @@ def _build_model(warehouse: Warehouse, step: Step, engine: Engine | None, made: 
         _comment(warehouse, model)
         rows = content = None
         if model.kind == "table":
-            rows = int(warehouse.value(f'SELECT count(*) FROM main."{model.name}"'))
             names = [column.name for column in model.columns]
             content = ledger.content_hash(warehouse.con, f'main."{model.name}"', names)
+            rows = ledger.rows_of(content)
     seconds = time.perf_counter() - started + (made.seconds if made is not None else 0.0)
     used = (model.engine or "") if engine is not None else ""
     return BuiltModel(model.name, model.kind, step.reason, rows, content, seconds, used)
@@ -131,17 +135,20 @@ def _renew_model(warehouse: Warehouse, step: Step, base: Built, touched: Touched
     return BuiltModel(model.name, model.kind, step.reason, now.rows, now.content_hash, seconds, "", now.anew)
 
 
-def _make_room(warehouse: Warehouse, model: Model) -> None:
+def _standing(warehouse: Warehouse) -> dict[str, tuple[str, bool]]:
+    """What stands in schema main: its kind, and whether skysy built it."""
+    built = {row[0] for row in warehouse.rows("SELECT model FROM meta.model")}
+    return {name: (kind, name in built) for name, kind in relations(warehouse).items()}
+
+
+def _make_room(warehouse: Warehouse, model: Model, kind: str, is_ours: bool) -> None:
     """Take away a view where a table comes and the reverse; what skysy did not build is not touched."""
-    kind = relations(warehouse).get(model.name)
-    if kind is None:
-        return
-    if not warehouse.rows("SELECT 1 FROM meta.model WHERE model = ?", [model.name]):
+    if not is_ours:
         raise ModelError(
             f"The warehouse has a {kind} main.{model.name} that skysy did not build. {STAND}",
             "Rename or drop it in a DuckDB shell, then run `skysy build` again.",
         )
-    if kind != model.kind:
+    if kind and kind != model.kind:
         warehouse.run(f'DROP {kind} main."{model.name}"')
 
 
