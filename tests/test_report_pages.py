@@ -408,3 +408,20 @@ def test_the_drawing_of_a_sector_has_every_bin_the_trend_where_it_is_and_the_lev
     assert "giants" not in dict(
         re.findall(r'<path class="(\w+)" d="([^"]+)"', str(draw_sector(sector(giants_var_ppm2=None)).svg))
     )
+
+
+def test_the_follow_up_of_a_candidate_is_told_or_that_there_is_none(warehouse: Warehouse, star: Star) -> None:
+    assert "No follow-up observation of it is recorded." in render(warehouse, star).root.text
+    seen = {"verdict": "SkySy", "n_observations": 2, "verdict_reason": "cool giant; He II, 54.4 eV <in emission>"}
+    told = render(warehouse, replace(star, followup=seen)).root.text
+    assert "SkySy by 2 observations: cool giant; He II, 54.4 eV <in emission>." in told
+
+
+def test_the_filter_of_rapid_variability_is_the_one_that_was_built_with(warehouse: Warehouse, star: Star) -> None:
+    facts = read_facts(warehouse)
+    others = [one | {"value": "'v'"} if one["name"] == "rapid_filter" else one for one in facts.built.parameters]
+    with_v = replace(facts, built=replace(facts.built, parameters=others))
+    page = Page(Pages(with_v, [star.candidate]).star(0, star, curve_of(star))).root.text
+    assert "The line joins the two v exposures" in page
+    assert "two u exposures" not in page
+    assert "The line joins the two u exposures" in render(warehouse, star).root.text

@@ -186,6 +186,12 @@ class Facts:
         object.__setattr__(self, "warnings", [audit for audit in self.audits if audit.offenders])
 
     @property
+    def rapid_filter(self) -> str:
+        """The filter whose exposures make the rapid sigma."""
+        found = {one["name"]: str(one["value"]).strip("'") for one in self.built.parameters}
+        return found.get("rapid_filter", "u")
+
+    @property
     def known_in_catalogue(self) -> int:
         """Known objects that the catalogue as loaded holds."""
         return sum(one.lost_at != NOT_LOADED for one in self.known)

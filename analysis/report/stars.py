@@ -60,7 +60,7 @@ class Mission:
 
 @dataclass(frozen=True)
 class Star:
-    """A candidate with all its rows; `sample`, `colours`, `effective` and `row` are columns of those tables, of candidates too."""
+    """A candidate with all its rows; `sample`, `effective`, `followup` and `row` (of candidates) are columns of those tables."""
 
     candidate: Candidate
     row: dict[str, Any]
@@ -72,6 +72,7 @@ class Star:
     pair: Pair | None
     cuts: list[Cut]
     neighbours: list[Neighbour]
+    followup: dict[str, Any]
     flickering: list[Sector]
     missions: list[Mission]
 
@@ -103,11 +104,11 @@ def _read_some(
     warehouse: Warehouse, candidates: Sequence[Candidate], teller: CutTeller, colours: Colours
 ) -> Iterator[Star]:
     ids = [one.object_id for one in candidates]
-    rows, sample, effective, matched, verdicts, simbad, rapid = (
+    rows, sample, effective, matched, verdicts, simbad, rapid, followup = (
         _rows_of(warehouse, table, ids)
         for table in (
             "candidates", "sample", "effective_sigma", "int_selection__matched", "int_selection__cuts", "simbad_status",
-            "rapid_variability",
+            "rapid_variability", "followup",
         )
     )  # fmt: skip
     points, nights, missions = _points(warehouse, ids), _nights(warehouse, ids), _missions(warehouse, ids)
@@ -126,14 +127,17 @@ def _read_some(
             pair=_pair(rapid.get(star)),
             cuts=teller.tell(matched[star], verdicts[star]),
             neighbours=neighbours.get(star, []),
+            followup=followup.get(star, {}),
             flickering=flickering.get(star, []),
             missions=missions[star],
         )
 
 
 def _rows_of(warehouse: Warehouse, table: str, ids: Sequence[int]) -> dict[int, dict[str, Any]]:
-    """The row of each object in a table with one row an object, as a dictionary."""
+    """The row of each object in a table with one row an object, as a dictionary; none where an earlier skysy built no such table."""
     names = warehouse.columns("main", table)
+    if not names:
+        return {}
     found = warehouse.rows(
         f"SELECT t.* FROM {table} AS t SEMI JOIN (SELECT unnest(CAST(? AS BIGINT[])) AS object_id) AS a "
         "ON t.object_id = a.object_id",

@@ -178,4 +178,4 @@ def _print_measurements(to: Console, story: Story) -> None:
             f"the largest of {found['n_sequences']} sequence{'s' if found['n_sequences'] != 1 else ''}"
         )
     else:
-        to.print("  rapid delta-u sigma: no colour sequence with two valid u exposures")
+        to.print(f"  rapid delta-u sigma: no colour sequence with two valid {story.rapid_filter} exposures")
