@@ -130,7 +130,11 @@ def _from_fits(path: Path, asked: str | None) -> LightCurve:
         zero = float(header.get("BJDREFI", BTJD_ZERO)) + float(header.get("BJDREFF", 0.0))
         error = next((one for one in _ERRORS.get(flux_column, (f"{flux_column}_ERR",)) if one in columns), None)
         n = len(hdu.data)
-        quality = _reals(where, "QUALITY", hdu.data[columns["QUALITY"]]) if "QUALITY" in columns else None
+        quality = (
+            _bits(where, "QUALITY", _reals(where, "QUALITY", hdu.data[columns["QUALITY"]]))
+            if "QUALITY" in columns
+            else None
+        )
         unit = str(hdu.columns[columns[flux_column]].unit or "").lower()
         pipeline = _pipeline(header)
         return LightCurve(
@@ -138,7 +142,7 @@ def _from_fits(path: Path, asked: str | None) -> LightCurve:
             time_btjd=_reals(where, "TIME", time) + (zero - BTJD_ZERO),
             flux=_reals(where, flux_column, hdu.data[columns[flux_column]]),
             flux_err=np.full(n, math.nan) if error is None else _reals(where, error, hdu.data[columns[error]]),
-            quality=None if quality is None else quality.astype(np.int32),
+            quality=quality,
             flux_column=flux_column,
             flux_unit="electron/s"
             if unit in ("e-/s", "electron/s", "electron / s") or pipeline == "eleanor"
@@ -167,6 +171,15 @@ def _reals(where: str, name: str, values: Any) -> NDArray[np.float64]:
     return np.ascontiguousarray(found, dtype=np.float64)
 
 
+def _bits(where: str, name: str, values: NDArray[np.float64]) -> NDArray[np.int32]:
+    """Quality bits; a missing value has none of them set."""
+    known = np.where(np.isnan(values), 0.0, values)
+    wrong = known[(np.abs(known) >= 2.0**31) | (known != np.floor(known))]
+    if len(wrong):
+        raise ValueDamaged(f"{where}, column {name}: {wrong[0]:g} is no set of bits in 32.", _KEPT)
+    return known.astype(np.int32)
+
+
 def _pipeline(header: dict[str, Any]) -> str:
     origin = str(header.get("ORIGIN", "")).strip()
     if "qlp" in origin.lower():
@@ -190,7 +203,12 @@ def _from_csv(path: Path, flux_column: str) -> LightCurve:
     """A CSV with a header: time (BTJD or BJD), the flux, and if there are any flux_err and quality; # begins a comment."""
     text = path.read_text(encoding="utf-8-sig", errors="replace")
     lines = [(number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip() and line[0] != "#"]
-    rows = list(csv.reader(line for _, line in lines))
+    try:
+        rows = list(csv.reader(line for _, line in lines))
+    except csv.Error as error:
+        raise FileDamaged(f"{path.name} is no CSV: {error}.", _KEPT) from error
+    if len(rows) != len(lines):
+        raise FileDamaged(f"{path.name}: a quoted field goes on over the end of its line; numbers do not.", _KEPT)
     head = [name.strip().lower() for name in rows[0]] if rows else []
     time = next((one for one in _TIMES if one in head), None)
     if time is None or flux_column.lower() not in head:
@@ -210,13 +228,13 @@ def _from_csv(path: Path, flux_column: str) -> LightCurve:
     n = len(time_d)
     if n and np.nanmin(time_d, initial=math.inf) > BTJD_ZERO / 2:
         time_d = time_d - BTJD_ZERO
-    quality = np.nan_to_num(np.array(numbers["quality"])) if "quality" in numbers else None
+    quality = _bits(path.name, "quality", np.array(numbers["quality"])) if "quality" in numbers else None
     return LightCurve(
         format="csv",
         time_btjd=time_d,
         flux=np.array(numbers[flux_column.lower()]),
         flux_err=np.array(numbers["flux_err"]) if "flux_err" in numbers else np.full(n, math.nan),
-        quality=None if quality is None else quality.astype(np.int32),
+        quality=quality,
         flux_column=flux_column,
         flux_unit="relative",
         pipeline="CSV",

@@ -67,6 +67,8 @@ def load_curves(
         raise UsageError(
             f"{release} has no light curves of TESS.", "Its contract in sql/contract has no tess.light_curve."
         )
+    if wanted.tess_mag is not None and not math.isfinite(wanted.tess_mag):
+        raise UsageError(f"{wanted.tess_mag} is no magnitude.", "Leave --tess-mag out where it is not known.")
     raw.prepare(warehouse, contract)
     arguments = {"release": release, "files": [str(path) for path in files], "object_id": wanted.object_id}
     with ledger.noted(warehouse.con, "lightcurve", arguments, __version__) as run_id:

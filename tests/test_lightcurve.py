@@ -203,6 +203,11 @@ def test_a_faulty_file_is_refused_and_nothing_kept(untouched: Settings, tmp_path
         ("time,flux\n1325.1,1.0\n\n1325.2\n", FileDamaged, ["line 4", "1 fields, not 2"]),
         ("jd,mag\n1,2\n", ContractError, ["it has jd, mag"]),
         ("", ContractError, ["it has none"]),
+        ('time,flux\n1325.1,"1\n"\n1325.2,1\n', FileDamaged, ["a quoted field"]),
+        (f"time,flux\n{'1' * 200_000},1\n", FileDamaged, ["is no CSV", "field limit"]),
+        ("time,flux,quality\n1325.1,1,0\n1325.2,1,5000000000\n", ValueDamaged, ["column quality", "5e+09"]),
+        ("time,flux,quality\n1325.1,1,inf\n1325.2,1,0\n", ValueDamaged, ["column quality", "inf"]),
+        ("time,flux,quality\n1325.1,1,1.5\n1325.2,1,0\n", ValueDamaged, ["column quality", "1.5"]),
     ],
 )
 def test_a_faulty_csv_is_told_by_its_line(tmp_path: Path, text: str, kind: type[SkysyError], words: list[str]) -> None:
@@ -245,6 +250,21 @@ def test_the_command_takes_objects_of_the_catalogue_and_comparison_stars(house: 
         app, ["lightcurve", str(text), "--object", "5", "--sector", "9", "--comparison", "--tess-mag", "9.5", *where]
     )
     assert told.stdout.startswith("unchanged  lc.csv  sector 9, flux of CSV")
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "told"),
+    [("--object", str(2**63), "--object"), ("--sector", "0", "--sector"), ("--tess-mag", "nan", "no magnitude")],
+)
+def test_a_number_that_cannot_be_is_refused(
+    untouched: Settings, tmp_path: Path, option: str, value: str, told: str
+) -> None:
+    wanted = {"--object": "5", "--sector": "9"} | {option: value}
+    words = [str(write_csv(tmp_path / "lc.csv", DAY)), "--comparison", "--warehouse", str(untouched.warehouse)]
+    refused = CliRunner().invoke(app, ["lightcurve", *words, *(word for pair in wanted.items() for word in pair)])
+    assert isinstance(refused.exception, UsageError | SystemExit)
+    assert told in f"{refused.stderr} {refused.exception}"
+    assert rows(untouched, "SELECT count(*) FROM tess.light_curve") == [(0,)]
 
 
 def test_a_new_light_curve_makes_only_its_own_rows_anew_and_the_same_tables(tmp_path: Path) -> None:

@@ -17,8 +17,12 @@ def lightcurve(
             metavar="FILE...", help="FITS light curves of TESS, or CSV with time and flux; https addresses, too."
         ),
     ],
-    object_id: Annotated[int, typer.Option("--object", metavar="ID", help="The survey object that they are of.")],
-    sector: Annotated[int | None, typer.Option("--sector", metavar="N", help="For files that do not tell it.")] = None,
+    object_id: Annotated[
+        int, typer.Option("--object", metavar="ID", max=2**63 - 1, help="The survey object that they are of.")
+    ],
+    sector: Annotated[
+        int | None, typer.Option("--sector", metavar="N", min=1, max=9999, help="For files that do not tell it.")
+    ] = None,
     flux_column: Annotated[
         str | None,
         typer.Option(
