@@ -8,6 +8,7 @@ import gzip
 import hashlib
 import json
 import platform
+import shlex
 import tarfile
 import tempfile
 import time
@@ -107,7 +108,7 @@ def bundle(
     SQL at hand, WarehouseFull where the disk has no room, and as `open_warehouse`.
     """
     begun = time.monotonic()
-    _check_target(target, replace)
+    _check_target(settings, target, replace)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with (
@@ -138,11 +139,17 @@ def bundle(
     return Bundled(target, target.stat().st_size, digest, len(out.sums) + 1, time.monotonic() - begun)
 
 
-def _check_target(target: Path, replace: bool) -> None:
-    if not target.name.endswith(_ENDINGS) or not _name(target):
+def _check_target(settings: Settings, target: Path, replace: bool) -> None:
+    if not target.name.endswith(_ENDINGS) or not _name(target).strip("."):
         raise UsageError(f"{target} is not the name of a tar file.", "Name it paper.tar or paper.tar.gz.")
     if target.exists() and not replace:
         raise UsageError(f"{target} is there already.", "Nothing was changed. Name another, or add --replace.")
+    answers = settings.warehouse / "raw"
+    if target.resolve().is_relative_to(answers.resolve()):
+        raise UsageError(
+            f"{answers} holds the answers of the archives; a bundle in it would become part of the next.",
+            "Nothing was written. Name a place outside of it.",
+        )
 
 
 def _name(target: Path) -> str:
@@ -178,7 +185,7 @@ def _write_parts(
     about = {"release": release, "skysy": __version__, "duckdb": duckdb.__version__}
     about["built_at"] = f"{house.value('SELECT max(built_at) FROM meta.model'):{_TIME}}"
     (parts / MANIFEST).write_text(json.dumps(_manifest(house, about), indent=2) + "\n", encoding="utf-8")
-    text = _README.format(name=_name(target), file=target.name, **about)
+    text = _README.format(name=_name(target), file=shlex.quote(target.name), **about)
     (parts / "README.md").write_text(text, encoding="utf-8")
     (parts / "requirements.txt").write_text(_requirements(), encoding="utf-8")
     cited = citations(house)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
+import lzma
 import shutil
 import tarfile
 import time
@@ -114,7 +114,9 @@ def _unpack(bundle: Path, work: Path) -> dict[str, str]:
                 with path.open("xb") as out:
                     shutil.copyfileobj(reader, out, _PIECE)
                 found[name] = reader.hexdigest
-    except (tarfile.TarError, EOFError, zlib.error) as error:
+    except (FileExistsError, IsADirectoryError, NotADirectoryError) as error:
+        raise FileDamaged(f"{bundle} has two members of one name.", "Nothing of it was used.") from error
+    except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError) as error:
         raise FileDamaged(
             f"{bundle} is cut, or is no tar file: {error}.", "Get it again; nothing was changed."
         ) from error
@@ -137,12 +139,15 @@ def _copy(bundle: Path, work: Path) -> dict[str, str]:
         raise FileDamaged(
             f"{bundle} has no {SUMS}: it is no bundle, or part of one.", "Name the directory that has it."
         )
-    shutil.copytree(bundle, work, dirs_exist_ok=True)
     found = {}
-    for path in work.rglob("*"):
+    for path in sorted(bundle.rglob("*")):
         if path.is_file():
-            with path.open("rb") as source:
-                found[path.relative_to(work).as_posix()] = hashlib.file_digest(source, "sha256").hexdigest()
+            name = path.relative_to(bundle)
+            (work / name).parent.mkdir(parents=True, exist_ok=True)
+            with path.open("rb") as source, (work / name).open("xb") as out:  # without its mode: it may be read-only
+                reader = Hashing(source)
+                shutil.copyfileobj(reader, out, _PIECE)
+            found[name.as_posix()] = reader.hexdigest
     return _compared(bundle, work, found)
 
 
@@ -150,7 +155,7 @@ def _compared(bundle: Path, work: Path, found: dict[str, str]) -> dict[str, str]
     if SUMS not in found:
         raise FileDamaged(f"{bundle} has no {SUMS}: it is cut, or is no bundle.", "Get it again; nothing was changed.")
     del found[SUMS]
-    lines = (work / SUMS).read_text(encoding="utf-8").splitlines()
+    lines = (work / SUMS).read_text(encoding="utf-8", errors="replace").splitlines()
     wanted = {name: digest for digest, name in (line.split("  ", 1) for line in lines if "  " in line)}
     problems = [
         *(f"{name} is missing" for name in sorted(wanted.keys() - found.keys())),
@@ -169,11 +174,15 @@ def _manifest(bundle: Path, work: Path) -> dict[str, Any]:
         manifest: dict[str, Any] = json.loads((work / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise FileDamaged(f"{bundle} has no {MANIFEST} that can be read: it is no bundle of skysy.") from error
+    if not isinstance(manifest, dict):
+        raise FileDamaged(f"{bundle}: {MANIFEST} does not say what it should: it is no bundle of skysy.")
     if manifest.get("format") != FORMAT:
         raise FileDamaged(
             f"{bundle} has the layout {manifest.get('format')}; this skysy reads layout {FORMAT}.",
             f"Install skysy {manifest.get('skysy')}, which wrote it.",
         )
+    if lacking := sorted({"release", "skysy", "duckdb", "models", "archive"} - manifest.keys()):
+        raise FileDamaged(f"{bundle}: {MANIFEST} does not say {', '.join(lacking)}: it is no bundle of skysy.")
     return manifest
 
 

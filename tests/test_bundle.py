@@ -8,6 +8,7 @@ import io
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -331,9 +332,74 @@ def test_a_file_that_is_there_is_kept(small: Sky, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is there already"):
         bundle(small.settings, target, draw=no_figures, engines=ENGINES)
     assert target.read_text() == "mine"
-    for name in ("paper.zip", ".tar"):
+    for name in ("paper.zip", ".tar", "...tar"):
         with pytest.raises(UsageError, match="not the name of a tar file"):
             bundle(small.settings, tmp_path / name, draw=no_figures, engines=ENGINES)
+
+
+def test_a_bundle_is_not_written_among_the_answers_that_go_into_it(small: Sky) -> None:
+    target = small.settings.warehouse / "raw" / "paper.tar"
+    with pytest.raises(UsageError, match="holds the answers of the archives"):
+        bundle(small.settings, target, draw=no_figures, engines=ENGINES, raw=True)
+    assert not target.parent.exists()
+
+
+def test_the_readme_names_its_file_as_a_shell_takes_it(small: Sky, tmp_path: Path) -> None:
+    target = tmp_path / "my paper's.tar"
+    bundle(small.settings, target, draw=no_figures, engines=ENGINES)
+    text = members(target)["my paper's/README.md"].decode()
+    [line] = [line for line in text.splitlines() if line.startswith("    skysy verify ")]
+    assert shlex.split(line) == ["skysy", "verify", target.name]
+
+
+def test_verify_writes_into_an_empty_directory_outside_of_the_bundle_only(unpacked: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    before = sorted(tmp_path.rglob("*"))
+    for into, told in [
+        (tmp_path / "file", "no empty directory"),
+        (tmp_path, "no empty directory"),
+        (unpacked / "out", "lies in the bundle"),
+        (tmp_path / "a?b", "question mark"),
+    ]:
+        refused = run("verify", str(unpacked), "--into", str(into))
+        assert isinstance(refused.exception, UsageError), refused.output
+        assert told in refused.exception.message
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_bundle_that_is_read_only_is_copied_to_be_written(unpacked: Path, tmp_path: Path) -> None:
+    (unpacked / "bundle.json").write_text("{}")
+    sums_anew(unpacked)
+    for path in unpacked.rglob("*"):
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    try:
+        with pytest.raises(FileDamaged, match="has the layout None"):
+            check(unpacked, tmp_path / "work")
+        copied = list((tmp_path / "work").rglob("*"))
+        assert tmp_path / "work/warehouse/skysy.duckdb" in copied
+        assert [path for path in copied if not path.stat().st_mode & 0o200] == []
+    finally:
+        for path in unpacked.rglob("*"):
+            path.chmod(0o755)
+
+
+@pytest.mark.parametrize("said", ["[]", '{"format": 1}', "\x00"])
+def test_a_manifest_that_says_nothing_is_no_bundle(unpacked: Path, tmp_path: Path, said: str) -> None:
+    (unpacked / "bundle.json").write_text(said)
+    sums_anew(unpacked)
+    with pytest.raises(FileDamaged, match=r"bundle\.json"):
+        check(unpacked, tmp_path / "work")
+
+
+def test_checksums_that_are_no_text_and_members_of_one_name_are_damage(unpacked: Path, tmp_path: Path) -> None:
+    (unpacked / "SHA256SUMS").write_bytes(b"\xff\xfe")
+    with pytest.raises(FileDamaged, match="is not in SHA256SUMS"):
+        check(unpacked, tmp_path / "work")
+    with tarfile.open(tmp_path / "twice.tar", "w") as tar:
+        tar.add(unpacked / "README.md", "paper/README.md")
+        tar.add(unpacked / "README.md", "paper/README.md")
+    with pytest.raises(FileDamaged, match="two members of one name"):
+        check(tmp_path / "twice.tar", tmp_path / "again")
 
 
 def test_on_a_full_disk_nothing_is_left(small: Sky, tmp_path: Path) -> None:

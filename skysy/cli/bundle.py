@@ -97,15 +97,18 @@ def verify(
     from skysy.errors import UsageError
     from skysy.verify import verify as verify_bundle
 
-    if into is not None and into.exists() and any(into.iterdir()):
-        raise UsageError(f"{into} is not empty.", "Nothing was written. Name a new directory.")
+    if into is not None and into.exists() and (not into.is_dir() or any(into.iterdir())):
+        raise UsageError(f"{into} is there and no empty directory.", "Nothing was written. Name a new one.")
+    if into is not None and into.resolve().is_relative_to(bundle.resolve()):
+        raise UsageError(f"{into} lies in the bundle.", "Nothing was written. Name a directory outside of it.")
     with tempfile.TemporaryDirectory(prefix="skysy-verify-") as scratch:
         work = into or Path(scratch)
+        bounds = settings(work, memory_limit, threads)
         work.mkdir(parents=True, exist_ok=True)
         done = verify_bundle(
             bundle,
             work,
-            settings(None, memory_limit, threads),
+            bounds,
             engines=known_engines(),
             from_raw=_from_raw,
             say=_teller(quiet or as_json),
