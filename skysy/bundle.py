@@ -26,7 +26,7 @@ import duckdb
 from skysy import __version__, ledger
 from skysy.cite import citations
 from skysy.config import Settings
-from skysy.errors import ModelError, UsageError, WarehouseFull, WarehouseReadOnly
+from skysy.errors import ModelError, NotFound, UsageError, WarehouseFull, WarehouseReadOnly
 from skysy.export import export, marts
 from skysy.formats.whole import whole_path
 from skysy.models.parameters import built_statements
@@ -50,6 +50,10 @@ _RELEASED = ("10_staging", "archive", "audits")
 _TIME = "%Y-%m-%d %H:%M:%S"
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """What the system says where a disk or a quota is full."""
+
+_BUILD_FIRST = (
+    "Nothing was written. Run `skysy build` with your parameters, where your skysy.toml is, then bundle there."
+)
 
 _README = """\
 # {name}: a warehouse of skysy, to be rebuilt and checked
@@ -203,7 +207,12 @@ def _write_parts(
 
 def _check_fresh(house: Warehouse, release: str, own: Own, parameters: Path, engines: Mapping[str, Engine]) -> None:
     """The SQL at hand is what built the warehouse, or it would be a false witness."""
-    plan = plan_build(house, load_project(release, own=own, parameters_file=parameters), engines)
+    try:
+        project = load_project(release, own=own, parameters_file=parameters)
+    except NotFound as error:  # a parameter of the build that no SQL here has
+        unknown = error.message.removeprefix(f"{parameters}: ")
+        raise ModelError(f"The build is not that of the SQL at hand: {unknown}", _BUILD_FIRST) from error
+    plan = plan_build(house, project, engines)
     others = [*plan.dropped, *plan.kept, *(step.audit.name for step in plan.audits if step.due)]
     names = [f"{step.model.name} ({step.reason})" for step in plan.stale] or others
     if not names:
@@ -211,7 +220,7 @@ def _check_fresh(house: Warehouse, release: str, own: Own, parameters: Path, eng
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     raise ModelError(
         f"The build is not that of the SQL at hand: {', '.join(names[:3])}{more}.",
-        "Nothing was written. Run `skysy build` with your parameters, where your skysy.toml is, then bundle.",
+        _BUILD_FIRST,
     )
 
 

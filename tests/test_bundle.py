@@ -322,7 +322,9 @@ def test_a_build_of_other_sql_is_not_bundled(project: Path) -> None:
     assert "own_bright" in refused.exception.message
     (project / "skysy.toml").unlink()
     refused = run("bundle", "paper.tar")
-    assert isinstance(refused.exception, SkysyError), refused.output
+    assert isinstance(refused.exception, ModelError), refused.output
+    assert "of the SQL at hand: there is no parameter " in refused.exception.message
+    assert "where your skysy.toml is" in refused.exception.remedy
     assert not list(project.glob("*paper*"))
 
 
