@@ -170,6 +170,19 @@ def _sweep(settings: Settings) -> None:
         settings.temp_directory.rmdir()
 
 
+def _has_results_only(con: duckdb.DuckDBPyConnection) -> bool:
+    """Whether the intermediate tables of its build are not there, as in a snapshot of results."""
+    try:
+        with con.cursor() as other:
+            found = other.execute(
+                "SELECT count(*) > 0 AND count(*) FILTER (model IN (SELECT table_name FROM duckdb_tables())) = 0 "
+                "FROM meta.model WHERE starts_with(model, 'int_')"
+            ).fetchone()
+    except duckdb.Error:
+        return False
+    return found is not None and bool(found[0])
+
+
 @contextmanager
 def open_warehouse(settings: Settings, *, write: bool = False, make: bool = False) -> Iterator[Warehouse]:
     """The warehouse of `settings`, closed at the end; `make` creates it first where there is none.
@@ -197,6 +210,11 @@ def open_warehouse(settings: Settings, *, write: bool = False, make: bool = Fals
         except duckdb.Error as error:
             if is_damage(error) or is_full(error):
                 raise explain(error, settings) from error
+            if isinstance(error, duckdb.CatalogException) and _has_results_only(con):
+                raise WarehouseError(
+                    f"The warehouse in {settings.warehouse} holds results only, and this needs more than those.",
+                    "Ask the warehouse that it was made of, or publish that whole, without --only-results.",
+                ) from error
             raise
         finally:
             running.clear()

@@ -23,7 +23,7 @@ from typer.testing import CliRunner
 
 from skysy.cli.commands import app
 from skysy.config import Settings, settings
-from skysy.errors import NotFound, WarehouseFull, WarehouseLocked, WarehouseMissing
+from skysy.errors import NotFound, WarehouseError, WarehouseFull, WarehouseLocked, WarehouseMissing
 from skysy.models.build import run_build
 from skysy.models.project import load_project
 from skysy.publish import publish
@@ -242,6 +242,15 @@ def test_only_results_holds_results_and_bookkeeping_with_what_they_mean(place: S
         app, ["sql", "SELECT getvariable('mag_max') AS m", "--json", "--published", "--warehouse", str(place.warehouse)]
     )
     assert json.loads(asked.stdout) == [{"m": "20.0"}]
+
+
+def test_what_a_snapshot_of_results_cannot_answer_is_said_in_words(place: Settings) -> None:
+    publish(place, only_results=True)
+    with pytest.raises(WarehouseError, match="holds results only"), open_warehouse(place.published) as house:
+        house.rows("FROM int_kept")
+    publish(place)
+    with pytest.raises(duckdb.CatalogException), open_warehouse(place.published) as house:
+        house.rows("FROM int_gone")
 
 
 def test_nothing_to_publish_is_told(tmp_path: Path) -> None:
