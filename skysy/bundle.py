@@ -10,7 +10,6 @@ import json
 import platform
 import shlex
 import tarfile
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -28,7 +27,7 @@ from skysy.cite import citations
 from skysy.config import Settings
 from skysy.errors import ModelError, NotFound, UsageError, WarehouseFull, WarehouseReadOnly
 from skysy.export import export, marts
-from skysy.formats.whole import whole_path
+from skysy.formats.whole import scratch_directory, whole_path
 from skysy.models.parameters import built_statements
 from skysy.models.plan import Engine, built_release, plan_build
 from skysy.models.project import PARAMETER_FILE, load_project
@@ -117,10 +116,9 @@ def bundle(
         target.parent.mkdir(parents=True, exist_ok=True)
         with (
             held(settings) as (house, database),
-            tempfile.TemporaryDirectory(prefix=".skysy-bundle-", dir=target.parent) as scratch,
+            scratch_directory(target) as parts,
             whole_path(target) as fresh,
         ):
-            parts = Path(scratch)
             about = _write_parts(house, parts, target, engines or {}, own or Own(), draw, say)
             with _tar(fresh, target, about["built_at"]) as out:
                 for path in sorted(parts.rglob("*")):

@@ -339,6 +339,20 @@ def test_a_file_that_is_there_is_kept(small: Sky, tmp_path: Path) -> None:
             bundle(small.settings, tmp_path / name, draw=no_figures, engines=ENGINES)
 
 
+def test_what_a_killed_bundle_left_goes_with_the_next(small: Sky, tmp_path: Path) -> None:
+    target = tmp_path / "paper.tar"
+    killed = (
+        "import os, sys; from pathlib import Path; from skysy.bundle import bundle; from skysy.config import Settings\n"
+        "from skysy.cli.build import known_engines\n"
+        f"where = Settings(Path({str(small.settings.warehouse)!r}), '1GB', 2)\n"
+        f"bundle(where, Path({str(target)!r}), draw=lambda *_: os.kill(os.getpid(), 9), engines=known_engines())"
+    )
+    assert subprocess.run([sys.executable, "-c", killed]).returncode == -9
+    assert [path.name for path in tmp_path.iterdir()] != []
+    bundle(small.settings, target, draw=no_figures, engines=ENGINES)
+    assert list(tmp_path.iterdir()) == [target]
+
+
 def test_a_bundle_is_not_written_among_the_answers_that_go_into_it(small: Sky) -> None:
     target = small.settings.warehouse / "raw" / "paper.tar"
     with pytest.raises(UsageError, match="holds the answers of the archives"):

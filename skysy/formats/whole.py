@@ -74,6 +74,19 @@ def whole_directory(path: Path) -> Iterator[Path]:
     sync(path.parent)
 
 
+@contextmanager
+def scratch_directory(path: Path) -> Iterator[Path]:
+    """A directory beside `path` for what goes into it; it is gone at the end, after a kill with the next who writes `path`."""
+    host = socket.gethostname()
+    _sweep(path, host)
+    scratch = path.with_name(f".{path.name}.{host}-{os.getpid()}.parts")
+    try:
+        scratch.mkdir()
+        yield scratch
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
 def _begun(path: Path, partial: Path) -> BinaryIO:
     with _told(path):
         return partial.open("wb")
