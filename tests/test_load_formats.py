@@ -157,5 +157,6 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path, monkeypatch: pytest.
         return most
 
     peak(1_000)
-    small, large = (80_000, 240_000) if form == "csv.gz" else (12_000, 30_000)
-    assert peak(large) < 1.2 * peak(small)
+    small, large = (80_000, 400_000) if form == "csv.gz" else (10_000, 50_000)
+    # Arrow reads ahead as fast as it is let: how far it is when asked is chance, by a factor that stays below two.
+    assert peak(large) < 2 * peak(small)
