@@ -313,7 +313,9 @@ def report(simulated: Sky) -> Path:
                 patch.setattr(
                     plates, "FIGURES", dict(list(FIGURES.items())[:REPORT_FIGURES])
                 )  # each takes half a second
-                done = CliRunner().invoke(app, [*words, "--warehouse", str(simulated.settings.warehouse)])
+                # In the bounds that tests open it with: one process may have it open once more only with the same.
+                place = ["--warehouse", str(simulated.settings.warehouse), "--memory-limit", "1GB", "--threads", "2"]
+                done = CliRunner().invoke(app, [*words, *place])
             assert done.exit_code == 0, done.output
             (base / "told.json").write_text(done.stdout, encoding="utf-8")
     return base / "report"
