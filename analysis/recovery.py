@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from skysy.errors import NotFound, did_you_mean
-from skysy.store import Warehouse
+from skysy.store import Warehouse, sql_text
 
 # The last part of a raw table's name -> its key, the staging view that keeps one row of each key, the column of the
 # release's master that leads to it
@@ -123,7 +123,7 @@ def compare(warehouse: Warehouse, archive: Path, flow: Sequence[str], release: s
         path = archive / "truth" / f"{name}.parquet"
         if not path.is_file():
             raise NotFound(f"There is no truth table {path}.", "Name a directory that `skysy simulate` made.")
-        warehouse.run(f"CREATE OR REPLACE TEMP VIEW truth_{name} AS FROM read_parquet('{_quoted(path)}')")
+        warehouse.run(f"CREATE OR REPLACE TEMP VIEW truth_{name} AS FROM read_parquet({sql_text(path)})")
     return Recovery(
         _sample(warehouse),
         _sequences(warehouse, schema),
@@ -338,7 +338,3 @@ def _left_alone(warehouse: Warehouse, kind: str) -> int:
     else:
         stand = "sample AS s ON t.object_id = s.object_id"
     return int(warehouse.value(f"SELECT count(*) FROM truth_bad_rows AS t SEMI JOIN {stand} WHERE t.kind = ?", [kind]))
-
-
-def _quoted(path: Path) -> str:
-    return str(path).replace("'", "''")

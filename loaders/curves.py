@@ -59,7 +59,8 @@ def load_curves(
     """Bring the files in, one transaction each; one that is in already, unchanged, is passed over.
 
     Raises SourceChanged where the object has another light curve of that sector and `replace` is not given, UsageError where the
-    sector is not told or the object is not in the catalogue, LoadError of some kind where a file is refused; files before it stay.
+    sector is not told, NotFound where the object is not in the catalogue, LoadError of some kind where a file is refused; files
+    before it stay.
     """
     contract = load_contract(release)
     table = next((one for one in contract.tables if one.name == TABLE), None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from skysy.contract import Contract, TableContract
 from skysy.errors import ContractError
 from skysy.ledger import CHUNK_COLUMN
-from skysy.store import Warehouse
+from skysy.store import Warehouse, sql_text
 
 
 def prepare(warehouse: Warehouse, contract: Contract) -> None:
@@ -46,13 +46,9 @@ def _make(warehouse: Warehouse, table: TableContract) -> None:
         columns = ", ".join(f'"{column.name}" {column.type}' for column in table.columns)
         warehouse.run(f"CREATE SCHEMA IF NOT EXISTS {table.schema}")
         warehouse.run(f"CREATE TABLE {table.name} ({columns}, {CHUNK_COLUMN} INTEGER)")
-    warehouse.run(f"COMMENT ON TABLE {table.name} IS {_text(f'{table.description}. Grain: {table.grain}.')}")
+    warehouse.run(f"COMMENT ON TABLE {table.name} IS {sql_text(f'{table.description}. Grain: {table.grain}.')}")
     for column in table.columns:
-        warehouse.run(f'COMMENT ON COLUMN {table.name}."{column.name}" IS {_text(column.comment)}')
+        warehouse.run(f'COMMENT ON COLUMN {table.name}."{column.name}" IS {sql_text(column.comment)}')
     warehouse.run(
         f"COMMENT ON COLUMN {table.name}.{CHUNK_COLUMN} IS 'the load that brought the row, see meta.chunk {{meta.id}}'"
     )
-
-
-def _text(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"

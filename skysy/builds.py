@@ -15,7 +15,7 @@ from skysy import ledger
 from skysy.config import Settings
 from skysy.errors import ModelError, SkysyError, UsageError, WarehouseDamaged, WarehouseMissing
 from skysy.models.plan import built_release
-from skysy.store import Warehouse, explain, is_damage, is_full, open_nowhere, open_warehouse
+from skysy.store import Warehouse, explain, is_damage, is_full, open_nowhere, open_warehouse, sql_text
 
 SIDES = ("a", "b")
 
@@ -283,7 +283,7 @@ def open_builds(a: Settings, b: Settings) -> Iterator[Builds]:
     with open_nowhere(a) as house:
         for name, one in zip(SIDES, (a, b), strict=True):
             try:
-                house.run(f"ATTACH '{str(one.database).replace(chr(39), chr(39) * 2)}' AS {name} (READ_ONLY)")
+                house.run(f"ATTACH {sql_text(one.database)} AS {name} (READ_ONLY)")
             except duckdb.Error as error:
                 raise explain(error, one) from error
         try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import calendar
-import errno
 import gzip
 import hashlib
 import json
@@ -27,13 +26,13 @@ from skysy.cite import citations
 from skysy.config import Settings
 from skysy.errors import ModelError, NotFound, UsageError, WarehouseFull, WarehouseReadOnly
 from skysy.export import export, marts
-from skysy.formats.whole import scratch_directory, whole_path
+from skysy.formats.whole import FULL, scratch_directory, whole_path
 from skysy.models.parameters import built_statements
 from skysy.models.plan import Engine, built_release, plan_build
 from skysy.models.project import PARAMETER_FILE, load_project
 from skysy.own import Own
 from skysy.publish import held
-from skysy.store import Warehouse
+from skysy.store import Warehouse, sql_text
 
 FORMAT = 1
 """Version of the layout below; `skysy verify` refuses one that it does not know."""
@@ -47,8 +46,6 @@ PARAMETERS = "parameters.sql"
 _ENDINGS = (".tar", ".tar.gz", ".tgz")
 _RELEASED = ("10_staging", "archive", "audits")
 _TIME = "%Y-%m-%d %H:%M:%S"
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""What the system says where a disk or a quota is full."""
 
 _BUILD_FIRST = (
     "Nothing was written. Run `skysy build` with your parameters, where your skysy.toml is, then bundle there."
@@ -161,7 +158,7 @@ def _name(target: Path) -> str:
 
 
 def _unwritten(error: OSError, target: Path) -> WarehouseFull | WarehouseReadOnly:
-    if error.errno in NO_ROOM:
+    if error.errno in FULL:
         return WarehouseFull(
             f"The disk is full: {target} could not be written.",
             "The warehouse is untouched. Make room, or name a file on another disk.",
@@ -245,8 +242,7 @@ def _write_ledger(house: Warehouse, directory: Path) -> None:
     for [table] in house.rows(
         "SELECT table_name FROM duckdb_tables() WHERE database_name = current_database() AND schema_name = 'meta' ORDER BY 1"
     ):
-        path = str(directory / f"{table}.csv").replace("'", "''")
-        house.run(f"COPY (FROM meta.{table} ORDER BY ALL) TO '{path}' (HEADER)")
+        house.run(f"COPY (FROM meta.{table} ORDER BY ALL) TO {sql_text(directory / f'{table}.csv')} (HEADER)")
     with (directory / "queries.adql").open("w", encoding="utf-8") as out:
         for chunk, service, table, rows, query in house.rows(
             "SELECT chunk_id, service, table_name, received_rows, query FROM meta.chunk WHERE query IS NOT NULL ORDER BY 1"

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 import duckdb
 
@@ -17,7 +16,7 @@ from skysy import __version__, ledger
 from skysy.columns import Column
 from skysy.errors import FileDamaged, SkysyError, UsageError
 from skysy.sides import Given, Side, check_year, find_side, quoted
-from skysy.store import Warehouse, is_damage, is_full
+from skysy.store import Warehouse, is_damage, is_full, sql_text
 
 FINDS = ("best", "all")
 RADIUS_ARCSEC_MAX = 3600.0
@@ -165,9 +164,9 @@ def run_match(house: Warehouse, match: Match, out: str, *, replace: bool = False
                 run_id = ledger.begin_run(house.con, "match", {**arguments, "purpose": match.purpose}, __version__)
                 house.run(f"DROP TABLE IF EXISTS {pairs}")
                 house.run(f"CREATE TABLE {pairs} ({names}) AS {match.query}")
-                house.run(f"COMMENT ON TABLE {pairs} IS {_text(match.purpose)}")
+                house.run(f"COMMENT ON TABLE {pairs} IS {sql_text(match.purpose)}")
                 for column in match.columns:
-                    house.run(f"COMMENT ON COLUMN {pairs}.{quoted(column.name)} IS {_text(column.comment)}")
+                    house.run(f"COMMENT ON COLUMN {pairs}.{quoted(column.name)} IS {sql_text(column.comment)}")
                 ledger.end_run(house.con, run_id, "done")
         key = quoted(match.columns[0].name)
         [(number, matched, median)] = house.rows(
@@ -263,7 +262,3 @@ def _engine(house: Warehouse) -> Iterator[None]:
 
 def _sql(name: str) -> str:
     return (files("skysy.sql") / "match" / f"{name}.sql").read_text(encoding="utf-8")
-
-
-def _text(value: Any) -> str:
-    return "'" + str(value).replace("'", "''") + "'"

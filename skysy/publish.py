@@ -18,14 +18,13 @@ import duckdb
 from skysy.config import Settings
 from skysy.errors import NotFound, WarehouseFull, WarehouseLocked, WarehouseReadOnly
 from skysy.export import marts
-from skysy.formats.whole import whole_path
+from skysy.formats.whole import FULL, whole_path
 from skysy.sides import quoted
-from skysy.store import STORAGE_VERSION, Warehouse, is_full, open_warehouse
+from skysy.store import STORAGE_VERSION, Warehouse, is_full, open_warehouse, sql_text
 
 _FICLONE = 0x40049409
 """The ioctl by which btrfs, XFS and others let two files share their blocks (Linux, ioctl_ficlone(2))."""
 _CANNOT = {errno.EOPNOTSUPP, errno.ENOTTY, errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EPERM, errno.EBADF}
-_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _PIECE = 1 << 30
 _POLL_S = 0.5
 
@@ -112,7 +111,7 @@ def _publish(settings: Settings, only_results: bool) -> tuple[str, tuple[str, ..
                 Path(f"{target}.wal").unlink(missing_ok=True)
         return how, tables
     except OSError as error:
-        if error.errno in _NO_ROOM:
+        if error.errno in FULL:
             raise _full(target) from error
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise WarehouseReadOnly(
@@ -173,20 +172,20 @@ def _write_results(house: Warehouse, fresh: Path, target: Path) -> tuple[str, ..
         "AND (schema_name = 'meta' OR schema_name = 'main' AND list_contains(?, table_name)) ORDER BY ALL",
         [results],
     )
-    house.run(f"ATTACH {_text(fresh)} AS snapshot (READ_WRITE, STORAGE_VERSION '{STORAGE_VERSION}')")
+    house.run(f"ATTACH {sql_text(fresh)} AS snapshot (READ_WRITE, STORAGE_VERSION '{STORAGE_VERSION}')")
     try:
         house.run("CREATE SCHEMA snapshot.meta")
         for schema, table, comment in there:
             name = f"{quoted(schema)}.{quoted(table)}"
             house.run(f"CREATE TABLE snapshot.{name} AS FROM {name}")
             if comment:
-                house.run(f"COMMENT ON TABLE snapshot.{name} IS {_text(comment)}")
+                house.run(f"COMMENT ON TABLE snapshot.{name} IS {sql_text(comment)}")
             for column, words in house.rows(
                 "SELECT column_name, comment FROM duckdb_columns() WHERE database_name = current_database() "
                 "AND schema_name = ? AND table_name = ? AND comment IS NOT NULL ORDER BY column_index",
                 [schema, table],
             ):
-                house.run(f"COMMENT ON COLUMN snapshot.{name}.{quoted(column)} IS {_text(words)}")
+                house.run(f"COMMENT ON COLUMN snapshot.{name}.{quoted(column)} IS {sql_text(words)}")
         house.run("CHECKPOINT snapshot")
         house.run("DETACH snapshot")
     except duckdb.Error as error:
@@ -196,7 +195,3 @@ def _write_results(house: Warehouse, fresh: Path, target: Path) -> tuple[str, ..
             raise _full(target) from error
         raise
     return tuple(results)
-
-
-def _text(value: object) -> str:
-    return "'" + str(value).replace("'", "''") + "'"

@@ -12,7 +12,7 @@ import duckdb
 from skysy.columns import Column, from_comment
 from skysy.errors import FileDamaged, NotFound, UsageError, did_you_mean
 from skysy.formats.hats import HEALPIX, read_properties
-from skysy.store import Warehouse
+from skysy.store import Warehouse, sql_text
 
 PLACES = (
     ("raj2000", "dej2000"),
@@ -141,7 +141,7 @@ def _catalogue(house: Warehouse, name: str) -> tuple[str, list[Column], dict[str
     suffix = own.get("hats_npix_suffix", ".parquet")
     literal = "".join(f"[{letter}]" if letter in "[*?" else letter for letter in str(Path(name) / "dataset"))
     pattern = f"{literal}/Norder=*/Dir=*/Npix=*{'/*.parquet' if suffix == '/' else suffix}"
-    source = f"read_parquet({_text(pattern)}, hive_partitioning = false)"
+    source = f"read_parquet({sql_text(pattern)}, hive_partitioning = false)"
     try:
         found = house.rows(f"DESCRIBE FROM {source}")
     except duckdb.Error as error:
@@ -164,17 +164,13 @@ def _catalogue(house: Warehouse, name: str) -> tuple[str, list[Column], dict[str
     return f"(SELECT {names} FROM {source})", columns, own
 
 
-def _text(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"
-
-
 def _file(house: Warehouse, name: str) -> tuple[str, list[Column]]:
     if not Path(name).is_file():
         raise NotFound(
             f"There is no file {name}.", "Tables of the warehouse are named without a suffix, as dr2.master."
         )
     reader = next(reader for suffix, reader in _READERS.items() if name.lower().endswith(suffix))
-    relation = f"{reader}('{name.replace(chr(39), chr(39) * 2)}')"
+    relation = f"{reader}({sql_text(name)})"
     try:
         found = house.rows(f"DESCRIBE FROM {relation}")
     except duckdb.Error as error:

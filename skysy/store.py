@@ -140,7 +140,7 @@ def create(settings: Settings) -> None:
     fresh = settings.warehouse / f"new.{os.getpid()}.duckdb"
     try:
         with duckdb.connect(":memory:") as con:
-            con.execute(f"ATTACH '{_quoted(fresh)}' AS fresh (STORAGE_VERSION '{STORAGE_VERSION}')")
+            con.execute(f"ATTACH {sql_text(fresh)} AS fresh (STORAGE_VERSION '{STORAGE_VERSION}')")
             con.execute("USE fresh")
             ledger.create(con, __version__, STORAGE_VERSION)
             con.execute("USE memory")
@@ -389,5 +389,6 @@ def _check_writable(directory: Path) -> None:
         )
 
 
-def _quoted(path: Path) -> str:
-    return str(path).replace("'", "''")
+def sql_text(value: object) -> str:
+    """A text or a path as a literal of SQL."""
+    return "'" + str(value).replace("'", "''") + "'"

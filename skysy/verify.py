@@ -17,15 +17,16 @@ from typing import Any
 import duckdb
 
 from skysy import __version__, ledger
-from skysy.bundle import DATABASE, FORMAT, MANIFEST, NO_ROOM, PARAMETERS, RAW, SUMS, Hashing
+from skysy.bundle import DATABASE, FORMAT, MANIFEST, PARAMETERS, RAW, SUMS, Hashing
 from skysy.config import Settings
 from skysy.errors import FileDamaged, NotFound, NotReproduced, WarehouseFull
+from skysy.formats.whole import FULL
 from skysy.models.build import run_build
 from skysy.models.plan import Engine, relations
 from skysy.models.project import PARAMETER_FILE, load_project
 from skysy.models.status import check_contents
 from skysy.own import Own
-from skysy.store import Warehouse, open_warehouse
+from skysy.store import Warehouse, open_warehouse, sql_text
 
 FromRaw = Callable[[Warehouse, str], object]
 """Loads a release anew from the kept answers of the warehouse's raw directory."""
@@ -249,7 +250,7 @@ def _reload(
 
 @contextmanager
 def _attached(house: Warehouse, other: Settings) -> Iterator[None]:
-    house.run(f"ATTACH '{str(other.database).replace(chr(39), chr(39) * 2)}' AS bundled (READ_ONLY)")
+    house.run(f"ATTACH {sql_text(other.database)} AS bundled (READ_ONLY)")
     try:
         yield
     finally:
@@ -271,7 +272,7 @@ def _room(work: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in NO_ROOM:
+        if error.errno in FULL:
             raise WarehouseFull(
                 f"The disk is full: the bundle could not be unpacked in {work}.",
                 "Nothing was changed. Make room, or name a directory on another disk with --into DIR.",

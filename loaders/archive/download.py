@@ -9,13 +9,12 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from skysy.loaders.archive import partial
 from skysy.loaders.archive.services import Service
-from skysy.loaders.archive.wire import Stopped, Wire, disk_trouble
+from skysy.loaders.archive.wire import Wire, disk_trouble, stoppable
 from skysy.loaders.files import sha256_of
 
 from skysy import __version__, ledger
@@ -91,7 +90,7 @@ def download(
     arguments = {"directory": str(directory), "files": len(products)}
     done: list[Downloaded] = []
     failed: list[SkysyError] = []
-    with ledger.noted(warehouse.con, "products", arguments, __version__) as run_id, _stoppable():
+    with ledger.noted(warehouse.con, "products", arguments, __version__) as run_id, stoppable():
         for product in _first_of_each(products):
             try:
                 done.append(_brought(warehouse, release, run_id, wire, product, directory))
@@ -105,14 +104,6 @@ def download(
             more = f" {len(failed) - 1} more files failed." if len(failed) > 1 else ""
             raise type(failed[0])(failed[0].message + more, failed[0].remedy)
     return done
-
-
-@contextmanager
-def _stoppable() -> Iterator[None]:
-    try:
-        yield
-    except Stopped as error:
-        raise KeyboardInterrupt from error
 
 
 def _first_of_each(products: Iterable[Product]) -> Iterator[Product]:

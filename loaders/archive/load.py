@@ -16,7 +16,7 @@ from skysy.loaders.archive.run import Progress, Tally, plan_route, recount_route
 from skysy.loaders.archive.services import ROUTES, Services
 from skysy.loaders.archive.tap import Tap
 from skysy.loaders.archive.upload import Positions
-from skysy.loaders.archive.wire import Stopped, Wire
+from skysy.loaders.archive.wire import Wire, stoppable
 
 from skysy import __version__, ledger
 from skysy.contract import Contract
@@ -129,19 +129,16 @@ def _each(
     raw.prepare(warehouse, request.contract)
     keep = Keep(warehouse.settings.warehouse)
     tallies = []
-    with ledger.noted(warehouse.con, command, request.describe(), __version__) as run_id:
+    with ledger.noted(warehouse.con, command, request.describe(), __version__) as run_id, stoppable():
         book = Book(warehouse, release, run_id)
-        try:
-            for name in ROUTES:
-                if name not in request.routes:
-                    continue
-                service = request.services.route(release, name)
-                wire = Wire(service, scratch=keep.directory)
-                _refuse_files(warehouse, release, name)
-                route = open_route(name, request.contract, service, request.limits, wire, objects.positions(name))
-                tallies.append(do(book, route, wire, keep))
-        except Stopped as error:
-            raise KeyboardInterrupt from error
+        for name in ROUTES:
+            if name not in request.routes:
+                continue
+            service = request.services.route(release, name)
+            wire = Wire(service, scratch=keep.directory)
+            _refuse_files(warehouse, release, name)
+            route = open_route(name, request.contract, service, request.limits, wire, objects.positions(name))
+            tallies.append(do(book, route, wire, keep))
     return tallies
 
 

@@ -7,7 +7,6 @@ Retry-After is waited out in full (RFC 9110, section 10.2.3); otherwise the wait
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 import random
@@ -27,6 +26,7 @@ from skysy.loaders.archive.services import Service
 
 from skysy import __version__
 from skysy.errors import ArchiveRefused, ArchiveUnreachable, TooMuch, WarehouseError, WarehouseFull
+from skysy.formats.whole import FULL
 from skysy.log import timed
 
 _AGAIN = {408, 425, 429, 500, 502, 503, 504}
@@ -39,6 +39,15 @@ _BLOCK = 1 << 18
 
 class Stopped(Exception):
     """The user ended the load; nothing more is asked."""
+
+
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """Inside, a load that the user ended becomes the KeyboardInterrupt that it was."""
+    try:
+        yield
+    except Stopped as error:
+        raise KeyboardInterrupt from error
 
 
 @dataclass(frozen=True)
@@ -288,7 +297,7 @@ def _save(blocks: Iterator[bytes], path: Path, *, append: bool = False) -> tuple
 
 def disk_trouble(error: OSError, path: Path) -> WarehouseError:
     """The plain sentence for an answer that could not be written."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+    if error.errno in FULL:
         return WarehouseFull(
             f"The disk is full: an answer could not be written to {path.parent}.",
             "What was committed before stands. Make room, then give the same command again.",

@@ -19,7 +19,7 @@ from skysy.models.plan import AuditStep, Built, Engine, Plan, Step, plan_build, 
 from skysy.models.project import Project
 from skysy.models.told import STAND, AuditResult, BuildSummary, BuiltModel, Made, Progress, explained
 from skysy.models.touched import Touched
-from skysy.store import Warehouse
+from skysy.store import Warehouse, sql_text
 
 if TYPE_CHECKING:
     from skysy.models.cluster import Cluster
@@ -181,9 +181,9 @@ def _take(warehouse: Warehouse, model: Model, types: Mapping[str, str], relation
 
 def _comment(warehouse: Warehouse, model: Model) -> None:
     relation = f'main."{model.name}"'
-    warehouse.run(f"COMMENT ON {model.kind} {relation} IS {_text(model.comment)}")
+    warehouse.run(f"COMMENT ON {model.kind} {relation} IS {sql_text(model.comment)}")
     for column in model.columns:
-        warehouse.run(f'COMMENT ON COLUMN {relation}."{column.name}" IS {_text(column.comment)}')
+        warehouse.run(f'COMMENT ON COLUMN {relation}."{column.name}" IS {sql_text(column.comment)}')
 
 
 def _record(warehouse: Warehouse, project: Project, step: Step, built: BuiltModel, run_id: int) -> None:
@@ -274,7 +274,3 @@ def _record_audit(warehouse: Warehouse, step: AuditStep, result: AuditResult, ru
 def plain(value: Any) -> Any:
     """A value that JSON can hold: NaN and infinities become their names."""
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _text(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"

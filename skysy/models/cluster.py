@@ -29,7 +29,7 @@ from skysy.models.parameters import Parameters
 from skysy.models.plan import Engine, Step
 from skysy.models.scope import OBJECT
 from skysy.models.told import Buckets, Made, Progress, explained
-from skysy.store import Warehouse, bounds
+from skysy.store import Warehouse, bounds, sql_text
 
 BUCKET_ROWS = 1_000_000
 """Rows of the largest input that one bucket holds, more or less."""
@@ -294,7 +294,7 @@ def run_task(task: Task) -> Outcome:
                     _view(con, relation, files)
                 # The file follows on the same line, so that the line number in DuckDB's message is the file's.
                 con.execute(
-                    f"COPY ({model.sql.rstrip().rstrip(';')}\n) TO {_text(partial)} (FORMAT parquet)"
+                    f"COPY ({model.sql.rstrip().rstrip(';')}\n) TO {sql_text(partial)} (FORMAT parquet)"
                 ).fetchall()
             except duckdb.Error as error:
                 return Outcome(seconds, name, error)
@@ -305,7 +305,7 @@ def run_task(task: Task) -> Outcome:
 
 def parquet(files: Sequence[str]) -> str:
     """The relation that these Parquet files are together."""
-    listed = ", ".join(map(_text, files))
+    listed = ", ".join(map(sql_text, files))
     return f"read_parquet([{listed}], hive_partitioning = false)"
 
 
@@ -324,7 +324,7 @@ def _cut_up(stage: Sequence[Step]) -> list[str]:
 
 def _export_whole(warehouse: Warehouse, relation: str, file: Path) -> list[str]:
     with explained(f"{relation} for the cluster", warehouse):
-        warehouse.run(f"COPY (FROM {relation}) TO {_text(file)} (FORMAT parquet)")
+        warehouse.run(f"COPY (FROM {relation}) TO {sql_text(file)} (FORMAT parquet)")
     _check_types(warehouse, relation, relation, [str(file)])
     return [str(file)]
 
@@ -333,14 +333,14 @@ def _export_buckets(warehouse: Warehouse, relation: str, directory: Path, bucket
     """The files of each bucket: one or several, without rows where the bucket has none."""
     directory.mkdir()
     empty = directory / "empty.parquet"
-    warehouse.run(f"COPY (FROM {relation} LIMIT 0) TO {_text(empty)} (FORMAT parquet)")
+    warehouse.run(f"COPY (FROM {relation} LIMIT 0) TO {sql_text(empty)} (FORMAT parquet)")
     _check_types(warehouse, relation, relation, [str(empty)])
     warehouse.run(f"SET partitioned_write_flush_threshold = {min(max(524_288, buckets * FLUSHED_ROWS), 8_000_000)}")
     # As text, an id is in the same bucket whatever the type that its table gives it.
     number = f"hash(CAST({OBJECT} AS VARCHAR)) % {buckets}"
     with explained(f"{relation} for the cluster", warehouse):
         warehouse.run(
-            f"COPY (SELECT *, {number} AS _bucket FROM {relation}) TO {_text(directory / 'rows')} "
+            f"COPY (SELECT *, {number} AS _bucket FROM {relation}) TO {sql_text(directory / 'rows')} "
             "(FORMAT parquet, PARTITION_BY (_bucket))"
         )
     return [
@@ -374,7 +374,3 @@ def _swept(warehouse: Path) -> Iterator[Path]:
             if not directory.exists():
                 break
             time.sleep(0.1)
-
-
-def _text(value: object) -> str:
-    return "'" + str(value).replace("'", "''") + "'"
