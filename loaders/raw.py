@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from skysy import ledger
 from skysy.contract import Contract, TableContract
 from skysy.errors import ContractError
 from skysy.ledger import CHUNK_COLUMN
@@ -19,23 +20,20 @@ def prepare(warehouse: Warehouse, contract: Contract) -> None:
     if recorded == [(contract.sha256,)]:
         return
     with warehouse.transaction():
+        standing = warehouse.all_columns()
         for table in contract.tables:
-            _make(warehouse, table)
+            _make(warehouse, table, standing.get(table.name, []))
         warehouse.run("DELETE FROM meta.contract WHERE release = ?", [contract.release])
         rows = [
             (contract.release, table.name, place, one.name, one.type, one.unit, one.ucd, one.description, one.required, contract.sha256)
             for table in contract.tables
             for place, one in enumerate(table.columns)
         ]  # fmt: skip
-        columns = ", ".join(["unnest(?)"] * len(rows[0]))
-        warehouse.run(
-            f"INSERT INTO meta.contract SELECT {columns}", [list(column) for column in zip(*rows, strict=True)]
-        )
+        ledger.write_rows(warehouse.con, "meta.contract", rows)
 
 
-def _make(warehouse: Warehouse, table: TableContract) -> None:
+def _make(warehouse: Warehouse, table: TableContract, there: list[str]) -> None:
     wanted = [column.name for column in table.columns] + [CHUNK_COLUMN]
-    there = warehouse.columns(table.schema, table.table)
     if there and there != wanted:
         differing = sorted(set(wanted) ^ set(there)) or ["their order"]
         raise ContractError(

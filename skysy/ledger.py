@@ -17,7 +17,7 @@ Times are UTC. Rows of `meta.chunk` are written in the transaction that commits 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -136,6 +136,13 @@ def noted(con: duckdb.DuckDBPyConnection, command: str, arguments: Mapping[str, 
                 break
         raise
     end_run(con, run_id, "done")
+
+
+def write_rows(con: duckdb.DuckDBPyConnection, table: str, rows: Sequence[Sequence[Any]]) -> None:
+    """Add rows to a table of the ledger in one statement; each row has a value for every column."""
+    if rows:
+        columns = ", ".join(["unnest(?)"] * len(rows[0]))
+        con.execute(f"INSERT INTO {table} SELECT {columns}", [list(column) for column in zip(*rows, strict=True)])
 
 
 def next_chunk_id(con: duckdb.DuckDBPyConnection) -> int:

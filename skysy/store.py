@@ -73,6 +73,14 @@ class Warehouse:
         )
         return [row[0] for row in found]
 
+    def all_columns(self) -> dict[str, list[str]]:
+        """Column names, in order, of every table and view, by `schema.table`."""
+        found = self.rows(
+            "SELECT schema_name || '.' || table_name, list(column_name ORDER BY column_index) FROM duckdb_columns() "
+            "WHERE database_name = current_database() GROUP BY ALL"
+        )
+        return dict(found)
+
     def sparingly(self, work: Callable[[], _T]) -> _T:
         """Do work that passes through many rows once, and within less memory than the limit, so that it does not grow with them.
 

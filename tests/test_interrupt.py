@@ -29,14 +29,17 @@ def _heed() -> Iterator[None]:
     goes with the exception, so it is looked at here, where the exception is forgotten.
     """
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    descriptor = signal.set_wakeup_fd(-1)  # of what a fixture of the session holds open
     threads = set(threading.enumerate())
     yield
     signal.signal(signal.SIGINT, before)
-    gc.collect()
+    if watched():
+        gc.collect()
     for thread in set(threading.enumerate()) - threads:
         thread.join(10)
     assert set(threading.enumerate()) <= threads
     assert not watched()
+    signal.set_wakeup_fd(descriptor)
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing, nullcontext
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ from skysy import __version__, ledger
 from skysy.errors import AuditFailed, ModelError
 from skysy.models import parameters
 from skysy.models.files import Audit, Model
-from skysy.models.plan import AuditStep, Built, Engine, Plan, Step, plan_build, relations
+from skysy.models.plan import Built, Engine, Plan, Step, plan_build, relations
 from skysy.models.project import Project
 from skysy.models.told import STAND, AuditResult, BuildSummary, BuiltModel, Made, Progress, explained
 from skysy.models.touched import Touched
@@ -75,7 +75,7 @@ def build(
         _drop(warehouse, plan.dropped)
         standing = _standing(warehouse)
         touched = Touched(warehouse, plan)
-        built = []
+        built: list[tuple[Step, BuiltModel]] = []
         turns: Generator[tuple[Step, Made | None]] = ((step, None) for step in plan.stale)
         if cluster is not None:
             turns = cluster.turns(warehouse, project.parameters, plan.stale, engines or {}, tell, here=touched.models)
@@ -87,15 +87,17 @@ def build(
                 else:
                     engine = (engines or {}).get(step.model.engine or "")
                     result = _build_model(warehouse, step, engine, made, standing)
-                _record(warehouse, project, step, result, run_id)
-                built.append(result)
+                built.append((step, result))
                 tell(result)
-        _write_parameters(warehouse, project, run_id)
+        _record_models(warehouse, project, built, run_id)
+        _record_parameters(warehouse, project, run_id)
         audits = _audit(warehouse, plan, touched, run_id, tell)
         touched.forget()
     fresh = tuple(step.model.name for step in plan.steps if not step.stale)
     seconds = time.perf_counter() - started
-    return BuildSummary(project.release, tuple(built), fresh, plan.dropped, audits, seconds, plan.kept)
+    return BuildSummary(
+        project.release, tuple(result for _, result in built), fresh, plan.dropped, audits, seconds, plan.kept
+    )
 
 
 def _nothing(project: Project, plan: Plan) -> BuildSummary:
@@ -186,21 +188,23 @@ def _comment(warehouse: Warehouse, model: Model) -> None:
         warehouse.run(f'COMMENT ON COLUMN {relation}."{column.name}" IS {sql_text(column.comment)}')
 
 
-def _record(warehouse: Warehouse, project: Project, step: Step, built: BuiltModel, run_id: int) -> None:
-    """Replace the model's row in meta.model."""
-    versions = {"skysy": __version__, "duckdb": duckdb.__version__}
-    inputs = step.state.inputs | {"anew": built.anew, "own": built.name in (project.own or ())}
-    if built.engine:
-        versions["engine"] = step.state.engine
-    warehouse.run("DELETE FROM meta.model WHERE model = ?", [built.name])
-    warehouse.run(
-        "INSERT INTO meta.model VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        [
+def _record_models(
+    warehouse: Warehouse, project: Project, made: Sequence[tuple[Step, BuiltModel]], run_id: int
+) -> None:
+    """Replace the rows of these models in meta.model."""
+    rows, at = [], ledger.now()
+    for step, built in made:
+        versions = {"skysy": __version__, "duckdb": duckdb.__version__}
+        inputs = step.state.inputs | {"anew": built.anew, "own": built.name in (project.own or ())}
+        if built.engine:
+            versions["engine"] = step.state.engine
+        rows.append((
             built.name, project.release, built.kind, step.state.sql, json.dumps(inputs),
             json.dumps(dict(step.state.parameters)), step.state.fingerprint, built.rows, built.content_hash,
-            built.seconds, json.dumps(versions), run_id, ledger.now(),
-        ],
-    )  # fmt: skip
+            built.seconds, json.dumps(versions), run_id, at,
+        ))  # fmt: skip
+    warehouse.run("DELETE FROM meta.model WHERE list_contains(?, model)", [[built.name for _, built in made]])
+    ledger.write_rows(warehouse.con, "meta.model", rows)
 
 
 def _drop(warehouse: Warehouse, names: tuple[str, ...]) -> None:
@@ -212,26 +216,22 @@ def _drop(warehouse: Warehouse, names: tuple[str, ...]) -> None:
         warehouse.run("DELETE FROM meta.model WHERE model = ?", [name])
 
 
-def _write_parameters(warehouse: Warehouse, project: Project, run_id: int) -> None:
+def _record_parameters(warehouse: Warehouse, project: Project, run_id: int) -> None:
+    rows = [
+        (one.name, one.value_sql, one.type, one.unit, one.description, one.origin, run_id)
+        for one in project.parameters.values()
+    ]
     warehouse.run("DELETE FROM meta.parameter")
-    for one in project.parameters.values():
-        warehouse.run(
-            "INSERT INTO meta.parameter VALUES (?, ?, ?, ?, ?, ?, ?)",
-            [one.name, one.value_sql, one.type, one.unit, one.description, one.origin, run_id],
-        )
+    ledger.write_rows(warehouse.con, "meta.parameter", rows)
 
 
 def _audit(warehouse: Warehouse, plan: Plan, touched: Touched, run_id: int, tell: Progress) -> tuple[AuditResult, ...]:
     """Run the audits that are due and note what they find; AuditFailed if one that is an error finds rows."""
-    names = [step.audit.name for step in plan.audits]
-    warehouse.run("DELETE FROM meta.audit WHERE NOT list_contains(?, audit)", [names])
+    due = [step for step in plan.audits if step.due]
     results = []
-    for step in plan.audits:
-        if step.due:
-            result = _run_audit(warehouse, step.audit, touched if touched.covers(step) else None)
-            _record_audit(warehouse, step, result, run_id)
-            results.append(result)
-            tell(result)
+    for step in due:
+        results.append(_run_audit(warehouse, step.audit, touched if touched.covers(step) else None))
+        tell(results[-1])
     failed = [result for result in results if result.severity == "error" and result.offenders]
     if failed:
         told = "\n".join(
@@ -243,6 +243,15 @@ def _audit(warehouse: Warehouse, plan: Plan, touched: Touched, run_id: int, tell
             f"{len(failed)} audit{'s' if len(failed) > 1 else ''} failed:\n{told}",
             f"{STAND} Look at those rows in the archive's tables, or at the change that brought them.",
         )
+    rows, at = [], ledger.now()
+    for step, result in zip(due, results, strict=True):
+        sample = json.dumps(result.sample, default=str)
+        rows.append(
+            (result.name, result.severity, result.sentence, result.offenders, sample, run_id, at, step.fingerprint)
+        )
+    standing = [step.audit.name for step in plan.audits if not step.due]
+    warehouse.run("DELETE FROM meta.audit WHERE NOT list_contains(?, audit)", [standing])
+    ledger.write_rows(warehouse.con, "meta.audit", rows)
     return tuple(results)
 
 
@@ -251,24 +260,15 @@ def _run_audit(warehouse: Warehouse, audit: Audit, touched: Touched | None) -> A
         explained(f"The audit {audit.path.name}", warehouse),
         touched.only(audit) if touched is not None else nullcontext(),
     ):
-        warehouse.run(f"CREATE TEMP TABLE _offenders AS FROM {audit.query}")
-        count = int(warehouse.value("SELECT count(*) FROM temp._offenders"))
-        found = warehouse.con.execute(f"FROM temp._offenders ORDER BY ALL LIMIT {SAMPLE_ROWS}")
-        names = [column[0] for column in found.description or []]
-        sample = [dict(zip(names, map(plain, row), strict=True)) for row in found.fetchall()]
-        warehouse.run("DROP TABLE temp._offenders")
+        count, sample = 0, []
+        if warehouse.rows(f"FROM {audit.query} LIMIT 1"):
+            warehouse.run(f"CREATE TEMP TABLE _offenders AS FROM {audit.query}")
+            count = int(warehouse.value("SELECT count(*) FROM temp._offenders"))
+            found = warehouse.con.execute(f"FROM temp._offenders ORDER BY ALL LIMIT {SAMPLE_ROWS}")
+            names = [column[0] for column in found.description or []]
+            sample = [dict(zip(names, map(plain, row), strict=True)) for row in found.fetchall()]
+            warehouse.run("DROP TABLE temp._offenders")
     return AuditResult(audit.name, audit.severity, audit.sentence, count, sample, touched is not None)
-
-
-def _record_audit(warehouse: Warehouse, step: AuditStep, result: AuditResult, run_id: int) -> None:
-    warehouse.run("DELETE FROM meta.audit WHERE audit = ?", [result.name])
-    warehouse.run(
-        "INSERT INTO meta.audit VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        [
-            result.name, result.severity, result.sentence, result.offenders,
-            json.dumps(result.sample, default=str), run_id, ledger.now(), step.fingerprint,
-        ],
-    )  # fmt: skip
 
 
 def plain(value: Any) -> Any:

@@ -101,7 +101,7 @@ def read_model(path: Path) -> Model:
 @lru_cache(maxsize=_KEPT)
 def _model(path: Path, sql: str) -> Model:
     purpose, fields = _header(path, sql, _MODEL_FIELDS)
-    tree = _parse(path, sql)
+    tree = _parse(path.name, sql)
     if not isinstance(tree, exp.Select):
         raise ModelError(f"{path.name}: the last step of a model is one SELECT, with a comment on each column.")
     columns = _columns(path, sql, tree)
@@ -136,7 +136,7 @@ def read_audit(path: Path) -> Audit:
 @lru_cache(maxsize=_KEPT)
 def _audit(path: Path, sql: str) -> Audit:
     sentence, fields = _header(path, sql, _AUDIT_FIELDS)
-    tree = _parse(path, sql)
+    tree = _parse(path.name, sql)
     audit = Audit(
         name=path.stem,
         path=path,
@@ -213,20 +213,21 @@ def cte_of(table: exp.Table) -> exp.CTE | None:
     return None
 
 
-def _parse(path: Path, sql: str) -> exp.Query:
+@lru_cache(maxsize=_KEPT)
+def _parse(name: str, sql: str) -> exp.Query:
     """The tree of the one query in a file, after DuckDB's own parser has passed it."""
     try:
         statements = duckdb.extract_statements(sql)
     except duckdb.Error as error:
-        raise SqlError(f"{path.name} does not parse: {error}") from error
+        raise SqlError(f"{name} does not parse: {error}") from error
     if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
-        raise SqlError(f"{path.name} is not one SELECT.")
+        raise SqlError(f"{name} is not one SELECT.")
     try:
         tree = sqlglot.parse_one(sql, dialect="duckdb")
     except SqlglotError as error:
-        raise SqlError(f"{path.name}: sqlglot cannot read this SQL: {error}") from error
+        raise SqlError(f"{name}: sqlglot cannot read this SQL: {error}") from error
     if not isinstance(tree, exp.Query):
-        raise SqlError(f"{path.name} is not one SELECT that sqlglot can read.")
+        raise SqlError(f"{name} is not one SELECT that sqlglot can read.")
     return tree
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 import duckdb
@@ -142,8 +143,7 @@ def parse_settings(settings: Iterable[str], known: Parameters) -> list[Parameter
 
 def apply(con: duckdb.DuckDBPyConnection, parameters: Parameters) -> None:
     """Set every parameter on a connection, so that getvariable reads it."""
-    for statement in statements(parameters):
-        con.execute(statement)
+    con.execute("\n".join(statements(parameters)))
 
 
 def apply_built(warehouse: Warehouse) -> None:
@@ -163,6 +163,7 @@ def statements(parameters: Parameters) -> list[str]:
     return [f"SET VARIABLE {parameter.name} = {parameter.value_sql};" for parameter in parameters.values()]
 
 
+@lru_cache(maxsize=512)
 def literal_type(value: str) -> str | None:
     """INTEGER, DECIMAL, DOUBLE, VARCHAR or BOOLEAN; [] for a list (`NULL[]` if empty without a type); None if no literal."""
     if plain := _PLAIN.fullmatch(value):  # most are; a parser would take longer over them than over a model

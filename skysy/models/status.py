@@ -10,7 +10,7 @@ from datetime import datetime
 import duckdb
 
 from skysy import ledger
-from skysy.models.plan import Engine, plan_build, relations
+from skysy.models.plan import Engine, plan_build
 from skysy.models.project import Project
 from skysy.store import Warehouse
 
@@ -88,6 +88,7 @@ def check_contents(warehouse: Warehouse) -> tuple[int, list[str]]:
     What was hashed by another version of DuckDB is not compared: its hashes differ without harm.
     """
     checked, problems = 0, []
+    standing = warehouse.all_columns()
     chunks = warehouse.rows(
         "SELECT c.chunk_id, c.table_name, c.source, c.content_hash FROM meta.chunk AS c "
         "JOIN meta.run AS r ON c.run_id = r.run_id "
@@ -95,22 +96,20 @@ def check_contents(warehouse: Warehouse) -> tuple[int, list[str]]:
         [duckdb.__version__],
     )
     for chunk_id, table, source, expected in chunks:
-        columns = [name for name in warehouse.columns(*table.split(".")) if name != ledger.CHUNK_COLUMN]
+        columns = [name for name in standing.get(table, []) if name != ledger.CHUNK_COLUMN]
         where = f"WHERE {ledger.CHUNK_COLUMN} = {chunk_id}"
         checked += 1
         if not columns:
             problems.append(f"{table} is gone.")
         elif ledger.content_hash(warehouse.con, table, columns, where) != expected:
             problems.append(f"{table}: the rows of {source} are not those that were loaded.")
-    existing = relations(warehouse)
     for model, versions, expected in warehouse.rows(
         "SELECT model, versions, content_hash FROM meta.model WHERE content_hash IS NOT NULL ORDER BY model"
     ):
-        if json.loads(versions).get("duckdb") != duckdb.__version__ or model not in existing:
+        if json.loads(versions).get("duckdb") != duckdb.__version__ or f"main.{model}" not in standing:
             continue
         checked += 1
-        columns = warehouse.columns("main", model)
-        if ledger.content_hash(warehouse.con, f'main."{model}"', columns) != expected:
+        if ledger.content_hash(warehouse.con, f'main."{model}"', standing[f"main.{model}"]) != expected:
             problems.append(f"{model}: its rows are not those that were built.")
     return checked, problems
 
@@ -120,10 +119,9 @@ def _tables(warehouse: Warehouse) -> list[ArchiveTable]:
         "SELECT table_name, release, count(*), sum(received_rows)::BIGINT FROM meta.chunk "
         "WHERE state = 'loaded' GROUP BY table_name, release ORDER BY release, table_name"
     )
-    tables = []
+    tables, standing = [], warehouse.all_columns()
     for name, release, files, loaded in found:
-        there = bool(warehouse.columns(*name.split(".")))
-        rows = int(warehouse.value(f"SELECT count(*) FROM {name}")) if there else 0
+        rows = int(warehouse.value(f"SELECT count(*) FROM {name}")) if name in standing else 0
         tables.append(ArchiveTable(name, release, files, rows, loaded))
     return tables
 
