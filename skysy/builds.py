@@ -316,8 +316,9 @@ def _check(one: Settings) -> None:
                 f"Nothing is built in the warehouse {one.warehouse}.",
                 f"Run `skysy build --warehouse {one.warehouse}`.",
             ) from error
+        standing = house.all_columns()
         for table, columns in _NEEDED.items():
-            if missing := set(columns) - set(house.columns("main", table)):
+            if missing := set(columns) - set(standing.get(f"main.{table}", ())):
                 raise ModelError(
                     f"The build in {one.warehouse} has no {table}.{min(missing)}: its SQL is not that of a search for candidates.",
                     "Build it with the SQL of skysy, or compare two others.",

@@ -82,8 +82,8 @@ def export(
 
 def chosen(warehouse: Warehouse, directory: Path, tables: Sequence[str]) -> list[str]:
     """The tables named, all marts where none is; the directory is made. Raises NotFound for one that there is not."""
-    known = marts(warehouse)
-    if unknown := [name for name in tables if not warehouse.columns("main", name)]:
+    known, standing = marts(warehouse), warehouse.all_columns()
+    if unknown := [name for name in tables if f"main.{name}" not in standing]:
         raise NotFound(
             f"There is no derived table {unknown[0]}.",
             did_you_mean(unknown[0], known) if known else "Run `skysy build` first.",

@@ -246,8 +246,9 @@ def _measurement_flow(warehouse: Warehouse, flow: Sequence[str], object_id: int)
 def _origins(warehouse: Warehouse, contract: Contract, object_id: int, matched: dict[str, Any]) -> list[Origin]:
     origins: list[Origin] = []
     value: Any
+    standing = warehouse.all_columns()
     for table in contract.tables:
-        if not warehouse.columns(table.schema, table.table):  # loaded by an earlier skysy
+        if table.name not in standing:  # loaded by an earlier skysy
             continue
         names = [column.name for column in table.columns]
         if "object_id" in names:

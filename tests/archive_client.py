@@ -63,7 +63,7 @@ class Client:
 
     @property
     def settings(self) -> Settings:
-        return Settings(self.directory / "warehouse", "1GB", 2)
+        return Settings(self.directory / "warehouse", "1GB", 1)
 
     def configure(self, text: str = "", **skymapper: Any) -> None:
         """Write skysy.toml: `skymapper` sets the profile of that service, `text` is added at the end."""

@@ -169,7 +169,7 @@ def _hashes(warehouse: Warehouse) -> dict[str, str]:
 
 def make_prepared(directory: Path) -> Settings:
     """A warehouse with the release's tables, empty; made once and copied, since that is faster than making each."""
-    settings = Settings(directory, "1GB", 2)
+    settings = Settings(directory, "1GB", 1)
     create(settings)
     with open_warehouse(settings, write=True) as warehouse:
         prepare(warehouse, CONTRACT)
@@ -181,4 +181,4 @@ def copy_of(prepared: Settings, directory: Path) -> Bench:
     files, warehouse = directory / "archive", directory / "warehouse"
     files.mkdir(parents=True)
     shutil.copytree(prepared.warehouse, warehouse)
-    return Bench(files, Settings(warehouse, "1GB", 2))
+    return Bench(files, Settings(warehouse, "1GB", 1))

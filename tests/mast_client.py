@@ -57,7 +57,7 @@ class User:
 
     @property
     def settings(self) -> Settings:
-        return Settings(self.directory / "warehouse", "1GB", 2)
+        return Settings(self.directory / "warehouse", "1GB", 1)
 
     def configure(self, **mast: Any) -> None:
         quick = {"pause_s": 0.0, "poll_s": 0.01, "tries": 3, "timeout_s": 5.0}

@@ -89,7 +89,7 @@ def unpacked(paper: Path, tmp_path: Path) -> Path:
 
 def check(one: Path, work: Path) -> Verified:
     work.mkdir()
-    return verify(one, work, Settings(work, "1GB", 2), engines=ENGINES, from_raw=_from_raw)
+    return verify(one, work, Settings(work, "1GB", 1), engines=ENGINES, from_raw=_from_raw)
 
 
 def members(archive: Path) -> dict[str, bytes]:
@@ -140,7 +140,7 @@ def test_made_moved_and_rebuilt_without_a_network(
     monkeypatch.setattr(figures, "FIGURES", dict(list(figures.FIGURES.items())[:1]))
     made = run("bundle", "paper.tar.gz", "--json")
     assert made.exit_code == 0, made.output
-    with open_warehouse(Settings(project / "warehouse", "1GB", 2)) as house:
+    with open_warehouse(Settings(project / "warehouse", "1GB", 1)) as house:
         built = dict(house.rows("SELECT model, content_hash FROM meta.model WHERE kind = 'table'"))
         [[bright]] = house.rows("SELECT count(*) FROM own_bright")
     away = tmp_path / "away"
@@ -155,7 +155,7 @@ def test_made_moved_and_rebuilt_without_a_network(
     assert told.returncode == 0, told.stderr
     found = json.loads(told.stdout)
     assert set(found["models"]) == built.keys() > {"candidates", "own_bright"}
-    with open_warehouse(Settings(away / "kept" / "warehouse", "1GB", 2)) as house:
+    with open_warehouse(Settings(away / "kept" / "warehouse", "1GB", 1)) as house:
         assert dict(house.rows("SELECT model, content_hash FROM meta.model WHERE kind = 'table'")) == built
         assert house.rows("SELECT value FROM meta.parameter WHERE name = 'rapid_u_sigma_min'") == [("9.5",)]
         assert house.rows("SELECT count(*) FROM own_bright") == [(bright,)]
@@ -344,7 +344,7 @@ def test_what_a_killed_bundle_left_goes_with_the_next(small: Sky, tmp_path: Path
     killed = (
         "import os, sys; from pathlib import Path; from skysy.bundle import bundle; from skysy.config import Settings\n"
         "from skysy.cli.build import known_engines\n"
-        f"where = Settings(Path({str(small.settings.warehouse)!r}), '1GB', 2)\n"
+        f"where = Settings(Path({str(small.settings.warehouse)!r}), '1GB', 1)\n"
         f"bundle(where, Path({str(target)!r}), draw=lambda *_: os.kill(os.getpid(), 9), engines=known_engines())"
     )
     assert subprocess.run([sys.executable, "-c", killed]).returncode == -9

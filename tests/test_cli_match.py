@@ -29,7 +29,7 @@ BARNARD, OTHER = 4472832130942575872, 4472832130942575873
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """A warehouse with tables main.stars and cat.gaia; each test that keeps pairs there has a name of its own for them."""
-    found = Settings(tmp_path_factory.mktemp("match") / "warehouse", "1GB", 2)
+    found = Settings(tmp_path_factory.mktemp("match") / "warehouse", "1GB", 1)
     create(found)
     with open_warehouse(found, write=True) as house:
         put(house, "stars", [(1, 10.0, 0.0), (2, None, 0.0), (3, 20.0, math.nan), (4, math.inf, 5.0), (5, 7.0, 90.001),

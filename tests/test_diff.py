@@ -88,7 +88,7 @@ def build_again(warehouse: Warehouse, project: Project, tables: Sequence[str] = 
 @pytest.fixture(scope="module")
 def field(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """The warehouse of FIELD, built."""
-    where = Settings(tmp_path_factory.mktemp("diff") / "one", "1GB", 2)
+    where = Settings(tmp_path_factory.mktemp("diff") / "one", "1GB", 1)
     create(where)
     with open_warehouse(where, write=True) as warehouse:
         fill(warehouse, DR2, FIELD)
@@ -107,7 +107,7 @@ def other(field: Settings, tmp_path: Path) -> Other:
     def make(
         *settings: str, changes: Sequence[str] = (), tables: Sequence[str] = (), directory: Path | None = None
     ) -> Settings:
-        where = Settings(tmp_path / "other", "1GB", 2)
+        where = Settings(tmp_path / "other", "1GB", 1)
         shutil.copytree(field.warehouse, where.warehouse)
         with open_warehouse(where, write=True) as warehouse:
             for change in changes:
@@ -276,13 +276,13 @@ def test_a_rule_of_other_sql_is_told_as_a_rule(field: Settings, other: Other, tm
 
 def test_a_build_does_not_differ_from_its_copy(field: Settings, tmp_path: Path) -> None:
     shutil.copytree(field.warehouse, tmp_path / "copy")
-    found = compare(field, Settings(tmp_path / "copy", "1GB", 2))
+    found = compare(field, Settings(tmp_path / "copy", "1GB", 1))
     assert found.empty
     assert found.a.candidates == found.b.candidates == len(CANDIDATES)
 
 
 def test_files_in_which_rows_came_and_spellings_of_a_number_are_no_difference(field: Settings, tmp_path: Path) -> None:
-    copy = Settings(tmp_path / "copy", "1GB", 2)
+    copy = Settings(tmp_path / "copy", "1GB", 1)
     shutil.copytree(field.warehouse, copy.warehouse)
     with open_warehouse(copy, write=True) as warehouse:
         columns = warehouse.columns("dr2", "photometry")[:-1]
@@ -301,7 +301,7 @@ def test_files_in_which_rows_came_and_spellings_of_a_number_are_no_difference(fi
 
 
 def test_every_reason_on_a_simulated_sky_is_true(simulated: Sky, tmp_path: Path) -> None:
-    strict = Settings(tmp_path / "strict", "1GB", 2)
+    strict = Settings(tmp_path / "strict", "1GB", 1)
     shutil.copytree(simulated.settings.warehouse, strict.warehouse)
     changed = science("class_star_min=0.95", "jk0_mag_min=0.95", "density_ln_max=-3.5", "rapid_u_sigma_min=12.0")
     with open_warehouse(strict, write=True) as warehouse:

@@ -299,7 +299,7 @@ def write(directory: Path, *lines: str, header: str = HEADER) -> None:
 
 
 def load(tmp_path: Path, directory: Path) -> Settings:
-    where = Settings(tmp_path / "warehouse", "1GB", 2)
+    where = Settings(tmp_path / "warehouse", "1GB", 1)
     create(where)
     with open_warehouse(where, write=True) as warehouse:
         load_directory(warehouse, DR2, directory)
@@ -349,7 +349,7 @@ def followed(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     images = exposures(20150101120000, "uvg", 57000.5)
     seen = [detection(1000, image, 15.0, 0.01) for image in images]
     record = tmp_path_factory.mktemp("followed")
-    where = Settings(record / "warehouse", "1GB", 2)
+    where = Settings(record / "warehouse", "1GB", 1)
     write(
         record,
         "1000,2021-03-04,WiFeS,true,,54.4,",
@@ -381,7 +381,7 @@ def test_the_commands_tell_the_verdict_and_the_build_warns_of_what_is_odd(follow
 
 
 def test_a_build_of_before_there_were_verdicts_is_still_told(followed: Settings, tmp_path: Path) -> None:
-    old = Settings(tmp_path / "old", "1GB", 2)
+    old = Settings(tmp_path / "old", "1GB", 1)
     shutil.copytree(followed.warehouse, old.warehouse)
     with duckdb.connect(str(old.database)) as con:
         con.execute("DROP TABLE followup")

@@ -442,7 +442,7 @@ LATE: dict[str, list[Row]] = {
 @pytest.fixture(scope="module")
 def by_hand(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """Five stars of one night, built."""
-    where = Settings(tmp_path_factory.mktemp("by-hand") / "warehouse", "600MB", 2)
+    where = Settings(tmp_path_factory.mktemp("by-hand") / "warehouse", "600MB", 1)
     create(where)
     with open_warehouse(where, write=True) as house:
         fill(house, DR2, BASE)
@@ -457,7 +457,7 @@ def science_of_dr2() -> Project:
 
 def test_late_detections_change_every_table_as_a_whole_build_does(by_hand: Settings, tmp_path: Path) -> None:
     shutil.copytree(by_hand.warehouse, tmp_path / "w")
-    with open_warehouse(Settings(tmp_path / "w", "600MB", 2), write=True) as house:
+    with open_warehouse(Settings(tmp_path / "w", "600MB", 1), write=True) as house:
         nights = dict(house.rows("SELECT object_id, n_nights_ug FROM colours"))
         for what, rows in LATE.items():
             fill(house, DR2, {"dr2.photometry": rows})
@@ -477,7 +477,7 @@ def test_late_detections_change_every_table_as_a_whole_build_does(by_hand: Setti
 
 def test_new_exposures_make_all_whole_since_they_lie_whole_in_every_part(by_hand: Settings, tmp_path: Path) -> None:
     shutil.copytree(by_hand.warehouse, tmp_path / "w")
-    with open_warehouse(Settings(tmp_path / "w", "600MB", 2), write=True) as house:
+    with open_warehouse(Settings(tmp_path / "w", "600MB", 1), write=True) as house:
         more = exposures(20150301120000, "uvg", 57059.5)
         fill(house, DR2, {"dr2.images": more, "dr2.photometry": seen(2000, more, 14.0)})
         assert anew(run_build(house, science_of_dr2(), engines=ENGINES)) == {}
@@ -488,7 +488,7 @@ def test_photometry_taken_out_of_a_sky_and_loaded_again_gives_the_tables_of_the_
     simulated: Sky, tmp_path: Path
 ) -> None:
     """Two files, of some objects' rows and of some rows of others, at two threads and 600MB."""
-    where, files = Settings(tmp_path / "w", "600MB", 2), tmp_path / "late"
+    where, files = Settings(tmp_path / "w", "600MB", 1), tmp_path / "late"
     shutil.copytree(simulated.settings.warehouse, where.warehouse)
     files.mkdir()
     with open_warehouse(where, write=True) as house:

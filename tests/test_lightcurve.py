@@ -45,7 +45,7 @@ DAY = curve(1, days=2.0)
 
 def stocked(directory: Path) -> Settings:
     """A warehouse with one giant in its catalogue, and nothing built."""
-    where = Settings(directory / "warehouse", "1GB", 2)
+    where = Settings(directory / "warehouse", "1GB", 1)
     create(where)
     with open_warehouse(where, write=True) as warehouse:
         fill(warehouse, DR2, red_giant(STAR))
@@ -273,7 +273,7 @@ def test_a_new_light_curve_makes_only_its_own_rows_anew_and_the_same_tables(tmp_
         star: write_spoc(tmp_path / f"{star}.fits", curve(place, days=6, flicker_ppm=300 * place))
         for place, star in enumerate(giants)
     }
-    where = Settings(tmp_path / "warehouse", "1GB", 2)
+    where = Settings(tmp_path / "warehouse", "1GB", 1)
     create(where)
     with open_warehouse(where, write=True) as warehouse:
         fill(warehouse, DR2, together(*(red_giant(star) for star in giants)))

@@ -33,7 +33,7 @@ Pair = tuple[int, int, float]
 @pytest.fixture(scope="module")
 def house() -> Iterator[Warehouse]:
     """A DuckDB of its own; each test puts its tables."""
-    with open_nowhere(Settings(Path("none"), "1GB", 2)) as found:
+    with open_nowhere(Settings(Path("none"), "1GB", 1)) as found:
         yield found
 
 

@@ -43,7 +43,7 @@ def sky(simulated: Sky, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sett
     shutil.copytree(simulated.settings.warehouse, tmp_path / "warehouse")
     make_own(tmp_path, example=False)
     monkeypatch.chdir(tmp_path)
-    return Settings(tmp_path / "warehouse", "1GB", 2)
+    return Settings(tmp_path / "warehouse", "1GB", 1)
 
 
 def stars(u_mags: dict[int, list[float]], abs_j_faint: dict[int, bool]) -> dict[str, list[Row]]:

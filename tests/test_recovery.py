@@ -41,7 +41,7 @@ def bench(simulated: Sky, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     warehouse = tmp_path_factory.mktemp("recovery") / "warehouse"
     shutil.copytree(simulated.settings.warehouse, warehouse)
     project = load_project(DR2)
-    with open_warehouse(Settings(warehouse, "1GB", 2), write=True) as house:
+    with open_warehouse(Settings(warehouse, "1GB", 1), write=True) as house:
         parameters.apply(house.con, project.parameters)
         yield Bench(house, simulated.files, project)
 
@@ -169,7 +169,7 @@ def test_other_cuts_and_limits_are_told_from_the_truth(bench: Bench, tmp_path: P
     shutil.copytree(bench.house.settings.warehouse, tmp_path / "warehouse")
     settings = ["class_star_min=0.95", "flags_limit=100", "rapid_u_sigma_min=1000", "sequence_gap_min_max=1"]
     project = load_project(DR2, settings=settings)
-    with open_warehouse(Settings(tmp_path / "warehouse", "1GB", 2), write=True) as house:
+    with open_warehouse(Settings(tmp_path / "warehouse", "1GB", 1), write=True) as house:
         run_build(house, project, engines=ENGINES)
         found = Bench(house, bench.files, project).recover()
     assert found.sample.completeness < 0.95

@@ -71,7 +71,7 @@ def epochs() -> list[Epoch]:
 @pytest.fixture(scope="module")
 def stripe82(epochs: list[Epoch], tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """A warehouse of release sdss_s82, loaded from the published files and built."""
-    settings = Settings(tmp_path_factory.mktemp("s82"), "1GB", 2)
+    settings = Settings(tmp_path_factory.mktemp("s82"), "1GB", 1)
     create(settings)
     with open_warehouse(settings, write=True) as warehouse:
         load_directory(warehouse, RELEASE, S82)

@@ -272,7 +272,7 @@ def test_diff_names_the_rule_by_which_objects_enter(twins: dict[str, Sky], not_e
 
 
 def test_diff_never_says_that_a_cut_took_an_object_that_was_not_made(twins: dict[str, Sky], tmp_path: Path) -> None:
-    changed = Settings(tmp_path, "1GB", 2)
+    changed = Settings(tmp_path, "1GB", 1)
     shutil.copy(twins[DR4].settings.database, changed.database)
     star = min(ids(twins[DR2].settings, "candidates"))
     with duckdb.connect(str(changed.database)) as house:

@@ -76,7 +76,7 @@ def three_stars(tmp_path_factory: pytest.TempPathFactory) -> Settings:
         {"dr2.images": images, "dr2.photometry": rows},
         {"known.objects": [{"object_id": 2000, "name": "V* Test", "object_type": "Sy*", "source": "test"}]},
     )
-    where = Settings(tmp_path_factory.mktemp("why") / "warehouse", "1GB", 2)
+    where = Settings(tmp_path_factory.mktemp("why") / "warehouse", "1GB", 1)
     create(where)
     with open_warehouse(where, write=True) as warehouse:
         fill(warehouse, DR2, tables)

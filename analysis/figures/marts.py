@@ -76,7 +76,8 @@ _NEEDED = (
 
 def require_build(warehouse: Warehouse) -> None:
     """Raise ModelError where the tables that figures and report are made of have not been built."""
-    missing = [name for name in _NEEDED if not warehouse.columns("main", name)]
+    standing = warehouse.all_columns()
+    missing = [name for name in _NEEDED if f"main.{name}" not in standing]
     if not missing and warehouse.value("SELECT count(*) FROM meta.model"):
         return
     what = f"lacks {', '.join(missing)}" if 0 < len(missing) < len(_NEEDED) else "has not been built yet"
