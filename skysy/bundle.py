@@ -32,7 +32,7 @@ from skysy.models.plan import Engine, built_release, plan_build
 from skysy.models.project import PARAMETER_FILE, load_project
 from skysy.own import Own
 from skysy.publish import held
-from skysy.store import Warehouse, sql_text
+from skysy.store import Warehouse, has_results_only, sql_text
 
 FORMAT = 1
 """Version of the layout below; `skysy verify` refuses one that it does not know."""
@@ -179,6 +179,11 @@ def _write_parts(
 ) -> dict[str, str]:
     """Everything of the archive but the SQL and the warehouse, as files; returns what the manifest says of the whole."""
     release = built_release(house)
+    if has_results_only(house.con):
+        raise ModelError(
+            f"The warehouse in {house.settings.warehouse} holds results only; a bundle holds what they were made of too.",
+            "Nothing was written. Bundle the warehouse that it was made of, or publish that whole, without --only-results.",
+        )
     (parts / PARAMETERS).write_text("\n".join(built_statements(house)) + "\n", encoding="utf-8")
     _check_fresh(house, release, own, parts / PARAMETERS, engines)
     about = {"release": release, "skysy": __version__, "duckdb": duckdb.__version__}

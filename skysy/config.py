@@ -53,7 +53,7 @@ def settings(warehouse: Path | None = None, memory_limit: str | None = None, thr
     if "?" in str(directory.absolute()):
         raise UsageError(
             f"DuckDB cannot keep its write-ahead log beside a path with a question mark: {directory.absolute()}.",
-            "Nothing was written. Name another directory with --warehouse DIR.",
+            "Nothing was written. Name another directory.",
         )
     limit = memory_limit or os.environ.get("SKYSY_MEMORY_LIMIT") or "4GB"
     if not _SIZE.match(limit):

@@ -178,7 +178,7 @@ def _sweep(settings: Settings) -> None:
         settings.temp_directory.rmdir()
 
 
-def _has_results_only(con: duckdb.DuckDBPyConnection) -> bool:
+def has_results_only(con: duckdb.DuckDBPyConnection) -> bool:
     """Whether the intermediate tables of its build are not there, as in a snapshot of results."""
     try:
         with con.cursor() as other:
@@ -218,7 +218,7 @@ def open_warehouse(settings: Settings, *, write: bool = False, make: bool = Fals
         except duckdb.Error as error:
             if is_damage(error) or is_full(error):
                 raise explain(error, settings) from error
-            if isinstance(error, duckdb.CatalogException) and _has_results_only(con):
+            if isinstance(error, duckdb.CatalogException) and has_results_only(con):
                 raise WarehouseError(
                     f"The warehouse in {settings.warehouse} holds results only, and this needs more than those.",
                     "Ask the warehouse that it was made of, or publish that whole, without --only-results.",

@@ -30,6 +30,7 @@ from skysy.cli.commands import app
 from skysy.config import Settings
 from skysy.errors import FileDamaged, ModelError, NotFound, NotReproduced, SkysyError, UsageError, WarehouseFull
 from skysy.own import make_own
+from skysy.publish import publish
 from skysy.store import open_warehouse
 from skysy.verify import Verified, verify
 
@@ -358,6 +359,17 @@ def test_a_bundle_is_not_written_among_the_answers_that_go_into_it(small: Sky) -
     with pytest.raises(UsageError, match="holds the answers of the archives"):
         bundle(small.settings, target, draw=no_figures, engines=ENGINES, raw=True)
     assert not target.parent.exists()
+
+
+def test_a_snapshot_of_results_is_no_bundle(small: Sky, tmp_path: Path) -> None:
+    here = Settings(tmp_path / "warehouse", "1GB", 1)
+    shutil.copytree(small.settings.warehouse, here.warehouse)
+    publish(here, only_results=True)
+    with pytest.raises(ModelError, match="holds results only"):
+        bundle(here.published, tmp_path / "paper.tar", draw=no_figures, engines=ENGINES)
+    assert not (tmp_path / "paper.tar").exists()
+    publish(here)
+    bundle(here.published, tmp_path / "paper.tar", draw=no_figures, engines=ENGINES)
 
 
 def test_the_readme_names_its_file_as_a_shell_takes_it(small: Sky, tmp_path: Path) -> None:

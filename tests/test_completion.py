@@ -42,6 +42,11 @@ def offers(line: str, warehouse: Path | None = None) -> list[str]:
         ("skysy match a b --find ", ["best", "all"]),
         ("skysy test --cases CASES colo", ["colours"]),
         ("skysy figures DIR --only figure1_", ["figure1_selection"]),
+        ("skysy build --set j_m", ["j_mag_max=14.0"]),
+        ("skysy plan --release skymapper_dr2 --set sequence_image_", ["sequence_image_types="]),
+        ("skysy load --set rapid_f", ["rapid_filter=u"]),
+        ("skysy build --set sequence_exposures_m", ["sequence_exposures_max=10"]),
+        ("skysy build --release sdss_s82 --set sequence_exposures_m", ["sequence_exposures_max=1000"]),
     ],
 )
 def test_names_are_offered(line: str, among: list[str]) -> None:

@@ -103,7 +103,7 @@ def test_products_have_their_place_in_the_bucket_and_missions_without_a_copy_are
     assert "Files without a copy there: Swift UVOT." in told
     assert "never asked for" not in told
     observer.archive.requests.clear()
-    assert "nothing new at MAST" in observer.done("load", "products")
+    assert "nothing new at MAST; it asks for files of observations, which" in observer.done("load", "products")
     assert observer.archive.requests == []
     error = observer.fails("products", "--mission", "TES", code=6)
     assert "Did you mean TESS" in error.remedy

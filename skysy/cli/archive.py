@@ -14,6 +14,7 @@ from skysy.cli.options import (
     JsonOption,
     MemoryOption,
     QuietOption,
+    SetOption,
     ThreadsOption,
     WarehouseOption,
     interactive,
@@ -51,10 +52,6 @@ ServiceOption = Annotated[
 ConfigOption = Annotated[
     Path | None,
     typer.Option("--config", metavar="FILE", help="Services and routes.", show_default="./skysy.toml if there"),
-]
-SetOption = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="NAME=VALUE", help="Another value for a parameter; may be repeated."),
 ]
 
 
@@ -361,10 +358,18 @@ def _print_cost(cost: Cost) -> None:
     )
 
 
+_ASKS_FOR = {
+    "mast": "observations of candidates, which `skysy build` makes",
+    "products": "files of observations, which `skysy load mast` and then `skysy build` bring",
+}
+"""What a route asks for that another command must bring first."""
+
+
 def _print_tallies(tallies: Sequence[Tally]) -> None:
     for tally in tallies:
         if not tally.chunks:
-            typer.echo(f"{tally.route:<11} nothing new at {tally.service}")
+            asks = _ASKS_FOR.get(tally.route)
+            typer.echo(f"{tally.route:<11} nothing new at {tally.service}" + (f"; it asks for {asks}" if asks else ""))
         for table in tally.asked:
             splits = f", {tally.splits} parts split" if tally.splits else ""
             what = "rows" if tally.counted else "objects"

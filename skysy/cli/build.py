@@ -12,6 +12,7 @@ from skysy.cli.options import (
     JsonOption,
     MemoryOption,
     QuietOption,
+    SetOption,
     ThreadsOption,
     WarehouseOption,
     interactive,
@@ -39,10 +40,7 @@ def build(
     release: ReleaseOption = None,
     explain: Annotated[bool, typer.Option("--explain", help="Say what would be built and why; write nothing.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Build everything, stale or not.")] = False,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="Another value for a parameter; may be repeated."),
-    ] = None,
+    set_: SetOption = None,
     parameters: Annotated[
         Path | None,
         typer.Option("--parameters", metavar="FILE.sql", help="SET VARIABLE lines in place of the defaults."),

@@ -6,6 +6,7 @@ It never fails and never writes: a warehouse that is missing, locked or damaged 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from functools import wraps
 from pathlib import Path
@@ -18,6 +19,9 @@ _P = ParamSpec("_P")
 
 OBJECTS = 50
 """Objects that are offered at once."""
+
+_BARE = re.compile(r"[\w.+-]+")
+"""A value that no shell reads as anything else."""
 
 _DIGITS = 19
 """Decimal digits of the largest object_id, which has 64 bits."""
@@ -66,6 +70,17 @@ def archive_formats(incomplete: str) -> Iterable[Offer]:
     from skysy.formats.write import FORMATS
 
     return (name for name in FORMATS if name != "fits")
+
+
+@silent
+def parameters(ctx: typer.Context, incomplete: str) -> Iterable[Offer]:
+    """Parameters of the release and of the user's project, each with its value where a shell takes that without quotes."""
+    from skysy.models.project import default_parameters
+    from skysy.own import find_own
+
+    for one in default_parameters(ctx.params.get("release"), find_own()).values():
+        value = one.value_sql.strip("'")  # the option takes a text without its quotes
+        yield f"{one.name}={value if _BARE.fullmatch(value) else ''}", one.description
 
 
 @silent

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from skysy.cli import complete
-from skysy.cli.archive import ConfigOption, RouteOption, ServiceOption, SetOption
+from skysy.cli.archive import ConfigOption, RouteOption, ServiceOption
 from skysy.cli.options import (
     JsonOption,
     MemoryOption,
     QuietOption,
+    SetOption,
     ThreadsOption,
     WarehouseOption,
     interactive,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from skysy.cli import complete
 from skysy.log import verbose
 
 if TYPE_CHECKING:
@@ -40,6 +41,15 @@ MemoryOption = Annotated[
 ThreadsOption = Annotated[
     int | None,
     typer.Option("--threads", metavar="N", envvar="SKYSY_THREADS", help="DuckDB's threads.", show_default="all cores"),
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="NAME=VALUE",
+        help="Another value for a parameter; may be repeated.",
+        autocompletion=complete.parameters,
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
 PublishedOption = Annotated[

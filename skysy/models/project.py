@@ -71,7 +71,10 @@ def load_project(
     if own.models and not only:
         directories.append(own.models / "audits")
     audits = [read_audit(path) for directory in directories for path in sorted(directory.glob("*.sql"))]
-    parameters = _parameters(root, root / STAGING / release, own, parameters_file, settings)
+    parameters = default_parameters(release, own, root)
+    if parameters_file is not None:
+        parameters = override(parameters, read_parameters(parameters_file, str(parameters_file)).values())
+    parameters = override(parameters, parse_settings(settings, parameters))
     ordered = _ordered(models)
     _check(ordered, audits, parameters)
     if not only:
@@ -80,6 +83,28 @@ def load_project(
             check_scope(item)
     own_names = frozenset(path.stem for path in own_paths) if own.models else None
     return Project(release, tuple(ordered), tuple(audits), parameters, own_names)
+
+
+def default_parameters(
+    release: str | None = None, own: Own | None = None, sql_directory: Path | None = None
+) -> dict[str, Parameter]:
+    """The parameters of sql/ by name, those of a release and of a user's project in their place or beside them.
+
+    Raises ModelError, NotFound or UsageError for a line that is no parameter or does not fit.
+    """
+    root = sql_directory or Path(str(files("skysy.sql")))
+    defaults = root / PARAMETER_FILE
+    parameters = read_parameters(defaults, f"sql/{PARAMETER_FILE}") if defaults.exists() else {}
+    for parameter in parameters.values():
+        if not parameter.description:
+            raise ModelError(f"{parameter.origin}: {parameter.name} has no comment that says what it does.")
+    of_release = root / STAGING / release / PARAMETER_FILE if release else None
+    if of_release is not None and of_release.exists():
+        origin = f"sql/{of_release.relative_to(root)}"
+        parameters = override(parameters, read_parameters(of_release, origin).values(), ModelError)
+    if own is not None and own.parameters is not None:
+        parameters = extended(parameters, read_parameters(own.parameters, str(own.parameters)).values())
+    return parameters
 
 
 def sql_of(release: str, name: str) -> str:
@@ -115,26 +140,6 @@ def _with_inputs(paths: Sequence[Path], names: Iterable[str]) -> list[Model]:
             found[name] = read_model(files_of[name])
             waiting += found[name].model_inputs
     return [found[name] for name in files_of if name in found]
-
-
-def _parameters(
-    root: Path, staging: Path, own: Own, parameters_file: Path | None, settings: Iterable[str]
-) -> dict[str, Parameter]:
-    """Defaults, then the release's own, then the user's project, then the user's file, then single settings."""
-    defaults = root / PARAMETER_FILE
-    parameters = read_parameters(defaults, f"sql/{PARAMETER_FILE}") if defaults.exists() else {}
-    for parameter in parameters.values():
-        if not parameter.description:
-            raise ModelError(f"{parameter.origin}: {parameter.name} has no comment that says what it does.")
-    of_release = staging / PARAMETER_FILE
-    if of_release.exists():
-        origin = f"sql/{of_release.relative_to(root)}"
-        parameters = override(parameters, read_parameters(of_release, origin).values(), ModelError)
-    if own.parameters is not None:
-        parameters = extended(parameters, read_parameters(own.parameters, str(own.parameters)).values())
-    if parameters_file is not None:
-        parameters = override(parameters, read_parameters(parameters_file, str(parameters_file)).values())
-    return override(parameters, parse_settings(settings, parameters))
 
 
 def _ordered(models: list[Model]) -> list[Model]:
