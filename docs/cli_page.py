@@ -41,9 +41,10 @@ def page(written: str) -> str:
         _prose(
             "`skysy --install-completion` writes the completion of Bash, zsh, fish or PowerShell into your shell's own files; it",
             "holds from the next shell on. `skysy --show-completion` only prints it. Tab then offers commands and options, and the",
-            "values of `--release`, `--route`, `--format`, `--find`, `--only`, the models of `skysy test`, the tables of the",
-            "warehouse, and for `skysy why` the candidates in their order; with a digit typed, other objects of the sample too. The",
-            "warehouse is that of `--warehouse`, where it stands before the cursor, or of `SKYSY_WAREHOUSE`; it is only read, and one",
+            "values of `--release`, `--route`, `--format`, `--find`, `--only`, the parameters of `--set` with the values that they",
+            "have, the models of `skysy test`, the tables of the warehouse, and for `skysy why` the candidates in their order; with a",
+            "digit typed, other objects of the sample too. The warehouse is that of `--warehouse`, where it stands before the cursor,",
+            "or of `SKYSY_WAREHOUSE`; it is only read, and one",
             "that is missing or in use offers nothing.",
         ),
         "## Exit codes\n",
