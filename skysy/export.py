@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
 
 from skysy.columns import Column, from_comment
@@ -17,6 +19,9 @@ from skysy.formats.votable import stream_votable
 from skysy.formats.whole import whole_file
 from skysy.sides import quoted
 from skysy.store import Warehouse
+
+if TYPE_CHECKING:
+    from skysy.formats.fits import Extent
 
 FORMATS = {"parquet": ".parquet", "votable": ".vot", "fits": ".fits", "csv": ".csv", "hats": ""}
 """What can be written, and how a table's file is then named; a HATS catalogue is a directory."""
@@ -139,27 +144,66 @@ def _wide_texts(warehouse: Warehouse, table: str, columns: Sequence[Column]) -> 
 
 
 def _export_fits(warehouse: Warehouse, path: Path, table: str) -> Exported:
-    """A file made in memory: FITS tells the widths of texts and the numbers of rows before its first row."""
-    from skysy.formats.write import write_table
+    """A file written batch by batch too, after a look at its values: FITS tells the widths of texts before its first row."""
+    from skysy.formats.fits import stream_fits
 
-    rows = warehouse.con.sql(f"SELECT * FROM {table} ORDER BY ALL").to_arrow_table()
-    columns, notes = _as_fits_can(rows, described_columns(warehouse, table))
-    write_table(path, "fits", rows, columns, name=table, description=purpose_of(warehouse, table))
-    return Exported(table, path, rows.num_rows, path.stat().st_size, notes)
+    columns = described_columns(warehouse, table)
+    rows, extents = _extents(warehouse, table, columns)
+    columns, notes = _as_fits_can(columns, extents)
+    purpose = purpose_of(warehouse, table)
+    batches = warehouse.con.sql(f"SELECT * FROM {table} ORDER BY ALL").to_arrow_reader(_BATCH)
+    with whole_file(path) as file:
+        stream_fits(file, batches, columns, table, purpose, extents=extents, rows=rows)
+    return Exported(table, path, rows, path.stat().st_size, notes)
 
 
-def _as_fits_can(rows: pa.Table, columns: Sequence[Column]) -> tuple[list[Column], tuple[str, ...]]:
+def _extents(warehouse: Warehouse, table: str, columns: Sequence[Column]) -> tuple[int, list[Extent]]:
+    """How many rows a table has, and what FITS tells of each column's values before them."""
+    from skysy.formats.fits import Extent
+    from skysy.formats.values import arrow_type, iso_width, plain_type
+
+    asked = ["count(*)"]
+    for column in columns:
+        name = quoted(column.name)
+        texts = f"max(strlen({name})), bool_and(strlen({name}) = length({name}))"
+        asked += [f"count(*) - count({name})", texts if column.type == "VARCHAR" else "NULL, NULL"]
+    rows, *told = warehouse.rows(f"SELECT {', '.join(asked)} FROM {table}")[0]
+    found = []
+    for place, column in enumerate(columns):
+        nulls, longest, is_ascii = told[3 * place : 3 * place + 3]
+        kind, null = arrow_type(column), None
+        if nulls and (pa.types.is_integer(plain_type(kind)) or pa.types.is_boolean(kind)):
+            null = _free_integer(warehouse, table, column)
+        if pa.types.is_temporal(kind) and nulls < rows:
+            longest = iso_width(kind)
+        found.append(Extent(nulls, null, longest or 0, is_ascii is not False))
+    return rows, found
+
+
+def _free_integer(warehouse: Warehouse, table: str, column: Column) -> int:
+    """What stands for NULL: the least integer that FITS holds where no row has that, else one found among all values."""
+    from skysy.formats.values import arrow_type, free_integer, plain_type
+
+    kind = pa.int16() if column.type == "BOOLEAN" else plain_type(arrow_type(column))
+    name = quoted(column.name)
+    least = int(np.iinfo(kind.to_pandas_dtype()).min)
+    if least < 0 and warehouse.value(f"SELECT coalesce(min({name})::HUGEINT, 0) > {least} FROM {table}"):
+        return least
+    values = warehouse.con.sql(f"SELECT DISTINCT {name} AS x FROM {table}").to_arrow_table()
+    return free_integer(values.column("x").cast(kind))
+
+
+def _as_fits_can(columns: Sequence[Column], extents: Sequence[Extent]) -> tuple[list[Column], tuple[str, ...]]:
     """Booleans with NULLs as numbers, and what a reader of the file must know."""
     from skysy.formats.fits import booleans_as_numbers
 
     found, notes = [], []
-    for column in columns:
-        nulls = rows.column(column.name).null_count
-        if column.type == "BOOLEAN" and nulls:
+    for column, extent in zip(columns, extents, strict=True):
+        if column.type == "BOOLEAN" and extent.nulls:
             found += booleans_as_numbers([column])
             notes.append(f"{column.name} is written as 0 and 1: readers of FITS take a boolean's NULL for false")
             continue
-        if column.type in ("VARCHAR", "DATE") and nulls:
-            notes.append(f"{column.name}: FITS cannot tell its {nulls:,} NULLs from empty texts")
+        if column.type in ("VARCHAR", "DATE") and extent.nulls:
+            notes.append(f"{column.name}: FITS cannot tell its {extent.nulls:,} NULLs from empty texts")
         found.append(column)
     return found, tuple(notes)

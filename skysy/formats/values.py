@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
 
 import numpy as np
 import numpy.typing as npt
@@ -116,6 +117,11 @@ def plain_type(kind: pa.DataType) -> pa.DataType:
 def iso_text(array: pa.Array) -> pa.Array:
     """Dates and timestamps (UTC) as ISO 8601 text with a T, as VOTable wants them."""
     return pc.strftime(array, format="%Y-%m-%d" if pa.types.is_date(array.type) else "%Y-%m-%dT%H:%M:%S")
+
+
+def iso_width(kind: pa.DataType) -> int:
+    """Characters of `iso_text` of a date or timestamp before the year 10000."""
+    return len(iso_text(pa.array([datetime(2000, 1, 1, tzinfo=UTC)], kind))[0].as_py())
 
 
 def _decimal_to_float(array: pa.Array) -> npt.NDArray[np.float64]:
