@@ -261,6 +261,7 @@ def _run_audit(warehouse: Warehouse, audit: Audit, touched: Touched | None) -> A
         touched.only(audit) if touched is not None else nullcontext(),
     ):
         count, sample = 0, []
+        # Most audits find nothing, and to ask is quicker than to make a table.
         if warehouse.rows(f"FROM {audit.query} LIMIT 1"):
             warehouse.run(f"CREATE TEMP TABLE _offenders AS FROM {audit.query}")
             count = int(warehouse.value("SELECT count(*) FROM temp._offenders"))
