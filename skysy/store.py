@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
-import socket
 import tempfile
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -27,6 +24,7 @@ from skysy.errors import (
     WarehouseReadOnly,
     WarehouseVersion,
 )
+from skysy.interrupt import ctrl_c_stops
 from skysy.log import timed
 
 STORAGE_VERSION = "v1.5.0"
@@ -197,7 +195,7 @@ def open_warehouse(settings: Settings, *, write: bool = False, make: bool = Fals
 
     Raises WarehouseMissing, WarehouseLocked, WarehouseReadOnly, WarehouseVersion or WarehouseDamaged.
     """
-    with _ctrl_c() as running:
+    with ctrl_c_stops() as running:
         if make:
             create(settings)
         _check_there(settings)
@@ -232,7 +230,7 @@ def open_warehouse(settings: Settings, *, write: bool = False, make: bool = Fals
 @contextmanager
 def open_nowhere(settings: Settings) -> Iterator[Warehouse]:
     """DuckDB without a warehouse, for work on files alone, in the same bounds; nothing of it stays."""
-    with _ctrl_c() as running, tempfile.TemporaryDirectory(prefix="skysy-") as spill:
+    with ctrl_c_stops() as running, tempfile.TemporaryDirectory(prefix="skysy-") as spill:
         con = duckdb.connect(":memory:", config=bounds(settings) | {"temp_directory": spill})
         running.append(con)
         try:
@@ -240,47 +238,6 @@ def open_nowhere(settings: Settings) -> Iterator[Warehouse]:
         finally:
             running.clear()
             con.close()
-
-
-@contextmanager
-def _ctrl_c() -> Iterator[list[duckdb.DuckDBPyConnection]]:
-    """Inside, Ctrl-C stops what the listed connections are running, and any error that follows becomes KeyboardInterrupt.
-
-    Python attends to a signal between its own steps, and DuckDB may look for one only when its threads are done. So the number of
-    each signal goes at once through a socket to a thread that can stop the query.
-    """
-    running: list[duckdb.DuckDBPyConnection] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield running  # no signal is attended to here
-        return
-    pressed = threading.Event()
-    reader, writer = socket.socketpair()
-    writer.setblocking(False)
-
-    def watch() -> None:
-        while number := reader.recv(1):
-            if number[0] == signal.SIGINT:
-                pressed.set()
-                for con in list(running):
-                    with suppress(duckdb.Error):  # it may just have been closed
-                        con.interrupt()
-
-    watcher = threading.Thread(target=watch, daemon=True)
-    watcher.start()
-    before = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
-    try:
-        try:
-            yield running
-        finally:
-            signal.set_wakeup_fd(before)
-            writer.shutdown(socket.SHUT_RDWR)  # ends the thread, even where a forked child holds a copy
-            watcher.join()
-            writer.close()
-            reader.close()
-    except Exception as error:
-        if pressed.is_set():
-            raise KeyboardInterrupt from error
-        raise
 
 
 def bounds(settings: Settings) -> dict[str, str | bool | int | float | list[str]]:
