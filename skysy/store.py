@@ -73,11 +73,13 @@ class Warehouse:
 
     def all_columns(self) -> dict[str, list[str]]:
         """Column names, in order, of every table and view, by `schema.table`."""
-        found = self.rows(
-            "SELECT schema_name || '.' || table_name, list(column_name ORDER BY column_index) FROM duckdb_columns() "
-            "WHERE database_name = current_database() GROUP BY ALL"
-        )
-        return dict(found)
+        found: dict[str, list[str]] = {}
+        for table, column in self.rows(
+            "SELECT schema_name || '.' || table_name, column_name FROM duckdb_columns() "
+            "WHERE database_name = current_database() ORDER BY schema_name, table_name, column_index"
+        ):
+            found.setdefault(table, []).append(column)
+        return found
 
     def sparingly(self, work: Callable[[], _T]) -> _T:
         """Do work that passes through many rows once, and within less memory than the limit, so that it does not grow with them.
