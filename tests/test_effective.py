@@ -74,6 +74,12 @@ def project_with(settings: tuple[str, ...] = ()) -> Project:
     return load_project(DR2, settings=settings)
 
 
+def lists(exposures: Reals) -> pa.ListArray:
+    """Each row's values that are there, as a list."""
+    there = ~np.isnan(exposures)
+    return pa.ListArray.from_arrays(np.concatenate([[0], np.cumsum(there.sum(axis=1))]).astype("i4"), exposures[there])
+
+
 def effective_sigma(stars: Stars, *, settings: tuple[str, ...] = (), threads: int = 2) -> dict[str, npt.NDArray[Any]]:
     """Columns of effective_sigma in order of object_id, by the project's SQL on these exposures."""
     project = project_with(settings)
@@ -81,14 +87,15 @@ def effective_sigma(stars: Stars, *, settings: tuple[str, ...] = (), threads: in
     sigma = greatest_sigma(stars)
     with duckdb.connect(config={"threads": threads}) as con:
         parameters.apply(con, project.parameters)
-        listed = [
-            {"object_id": int(one), "sequence_id": n, "n_u": len(e), "mags": m, "errors": e}
-            for n, (one, e, m) in enumerate(
-                (one, e[~np.isnan(e)].tolist(), m[~np.isnan(m)].tolist())
-                for one, e, m in zip(stars.object_id, stars.errors, stars.mags, strict=True)
-            )
-        ]
-        rows = pa.Table.from_pylist(listed)
+        rows = pa.table(
+            {
+                "object_id": stars.object_id,
+                "sequence_id": np.arange(len(stars.object_id)),
+                "n_u": np.sum(~np.isnan(stars.errors), axis=1),
+                "mags": lists(stars.mags),
+                "errors": lists(stars.errors),
+            }
+        )
         objects = pa.table({"object_id": list(sigma), "rapid_u_sigma": list(sigma.values())})
         con.register("given_rows", rows)
         con.register("given_objects", objects)
