@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -121,7 +122,7 @@ def _from_partitions(path: Path, suffix: str, label: str) -> Cells:
             rows.append(int(one["num_rows"]) if one.get("num_rows") else None)
     except (KeyError, TypeError, ValueError) as error:
         raise FileDamaged(f"{label}/{PARTITIONS} is no list of Norder and Npix.", _AGAIN) from error
-    if twice := next((name for name in paths if paths.count(name) > 1), None) if len(set(paths)) < len(paths) else None:
+    if twice := next((name for name, times in Counter(paths).items() if times > 1), None):
         raise FileDamaged(f"{label}/{PARTITIONS} lists {twice} twice.", _AGAIN)
     return Cells(tuple(paths), tuple(rows), suffix)
 

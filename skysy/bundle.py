@@ -17,7 +17,7 @@ from importlib.metadata import requires, version
 from importlib.resources import files
 from io import BytesIO
 from pathlib import Path
-from typing import IO, BinaryIO
+from typing import IO, BinaryIO, cast
 
 import duckdb
 
@@ -131,11 +131,9 @@ def bundle(
                         if path.is_file() and path.suffix != ".part":
                             out.add(f"{RAW}/{path.relative_to(directory).as_posix()}", path)
                 out.add_sums()
-            with fresh.open("rb") as whole:
-                digest = hashlib.file_digest(whole, "sha256").hexdigest()
     except OSError as error:
         raise _unwritten(error, target) from error
-    return Bundled(target, target.stat().st_size, digest, len(out.sums) + 1, time.monotonic() - begun)
+    return Bundled(target, target.stat().st_size, out.whole.hexdigest, len(out.sums) + 1, time.monotonic() - begun)
 
 
 def _check_target(settings: Settings, target: Path, replace: bool) -> None:
@@ -277,19 +275,20 @@ def _tar(path: Path, target: Path, built_at: str) -> Iterator[_Tar]:
     """A tar file to fill, compressed where the name that it will have says so; no time but that of the build is in it."""
     built = calendar.timegm(time.strptime(built_at, _TIME))
     with path.open("wb") as file, ExitStack() as closing_first:
-        stream: IO[bytes] | gzip.GzipFile = file
+        whole = Hashing(file)
+        stream = cast(IO[bytes], whole)  # a stream of tarfile and gzip is only written to
         if target.name.endswith("gz"):
-            packed = gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0, compresslevel=6)
-            stream = closing_first.enter_context(packed)
+            packed = gzip.GzipFile(filename="", mode="wb", fileobj=stream, mtime=0, compresslevel=6)
+            stream = cast(IO[bytes], closing_first.enter_context(packed))
         with tarfile.open(fileobj=stream, mode="w|", format=tarfile.PAX_FORMAT) as tar:
-            yield _Tar(tar, _name(target), built)
+            yield _Tar(tar, whole, _name(target), built)
 
 
 class _Tar:
-    """A tar file under one directory, its members alike whoever wrote them, with the sha256 of each."""
+    """A tar file under one directory, its members alike whoever wrote them, with the sha256 of each, and of the `whole` once closed."""
 
-    def __init__(self, tar: tarfile.TarFile, root: str, mtime: int) -> None:
-        self._tar, self._root, self._mtime = tar, root, mtime
+    def __init__(self, tar: tarfile.TarFile, whole: Hashing, root: str, mtime: int) -> None:
+        self._tar, self.whole, self._root, self._mtime = tar, whole, root, mtime
         self.sums: dict[str, str] = {}
 
     def add(self, name: str, path: Path) -> None:
@@ -318,16 +317,25 @@ class _Tar:
 
 
 class Hashing:
-    """A file that is read once, and the sha256 of what was read of it."""
+    """A file that is read or written once, from its start to its end, and the sha256 of what was."""
 
-    def __init__(self, source: IO[bytes]) -> None:
-        self._source, self._hash = source, hashlib.sha256()
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file, self._hash = file, hashlib.sha256()
 
     def read(self, size: int = -1) -> bytes:
         """The next bytes."""
-        piece = self._source.read(size)
+        piece = self._file.read(size)
         self._hash.update(piece)
         return piece
+
+    def write(self, piece: bytes) -> int:
+        """Add bytes."""
+        self._hash.update(piece)
+        return self._file.write(piece)
+
+    def flush(self) -> None:
+        """What was written is with the system."""
+        self._file.flush()
 
     @property
     def hexdigest(self) -> str:

@@ -15,6 +15,7 @@ from skysy.errors import NotFound, UsageError, did_you_mean
 from skysy.formats.parquet import ParquetStream
 from skysy.formats.sidecar import write_sidecar
 from skysy.formats.text import write_csv
+from skysy.formats.values import arrow_type, free_integer, iso_width, plain_type
 from skysy.formats.votable import stream_votable
 from skysy.formats.whole import whole_file
 from skysy.sides import quoted
@@ -135,12 +136,18 @@ def _export_stream(warehouse: Warehouse, path: Path, table: str, form: str) -> E
 
 
 def _wide_texts(warehouse: Warehouse, table: str, columns: Sequence[Column]) -> set[str]:
-    """The columns that hold text beyond ASCII: some value has more bytes than characters."""
+    """The columns that hold text beyond ASCII."""
     texts = [column.name for column in columns if column.type == "VARCHAR"]
     if not texts:
         return set()
-    asked = ", ".join(f"coalesce(bool_or(strlen({quoted(name)}) <> length({quoted(name)})), false)" for name in texts)
+    asked = ", ".join(map(_is_wide, texts))
     return {name for name, wide in zip(texts, warehouse.rows(f"SELECT {asked} FROM {table}")[0], strict=True) if wide}
+
+
+def _is_wide(column: str) -> str:
+    """SQL for whether a column holds text beyond ASCII: some value has more bytes than characters."""
+    name = quoted(column)
+    return f"coalesce(bool_or(strlen({name}) <> length({name})), false)"
 
 
 def _export_fits(warehouse: Warehouse, path: Path, table: str) -> Exported:
@@ -160,36 +167,36 @@ def _export_fits(warehouse: Warehouse, path: Path, table: str) -> Exported:
 def _extents(warehouse: Warehouse, table: str, columns: Sequence[Column]) -> tuple[int, list[Extent]]:
     """How many rows a table has, and what FITS tells of each column's values before them."""
     from skysy.formats.fits import Extent
-    from skysy.formats.values import arrow_type, iso_width, plain_type
 
     asked = ["count(*)"]
     for column in columns:
-        name = quoted(column.name)
-        texts = f"max(strlen({name})), bool_and(strlen({name}) = length({name}))"
-        asked += [f"count(*) - count({name})", texts if column.type == "VARCHAR" else "NULL, NULL"]
+        name, is_text = quoted(column.name), column.type == "VARCHAR"
+        asked += [
+            f"count(*) - count({name})",
+            f"max(strlen({name}))" if is_text else "NULL",
+            _is_wide(column.name) if is_text else "false",
+            f"min({name})" if pa.types.is_integer(arrow_type(column)) else "NULL",
+        ]
     rows, *told = warehouse.rows(f"SELECT {', '.join(asked)} FROM {table}")[0]
     found = []
     for place, column in enumerate(columns):
-        nulls, longest, is_ascii = told[3 * place : 3 * place + 3]
+        nulls, longest, wide, least = told[4 * place : 4 * place + 4]
         kind, null = arrow_type(column), None
-        if nulls and (pa.types.is_integer(plain_type(kind)) or pa.types.is_boolean(kind)):
-            null = _free_integer(warehouse, table, column)
+        if nulls and (pa.types.is_integer(kind) or pa.types.is_boolean(kind)):
+            null = _free_integer(warehouse, table, column, least)
         if pa.types.is_temporal(kind) and nulls < rows:
             longest = iso_width(kind)
-        found.append(Extent(nulls, null, longest or 0, is_ascii is not False))
+        found.append(Extent(nulls, null, longest or 0, not wide))
     return rows, found
 
 
-def _free_integer(warehouse: Warehouse, table: str, column: Column) -> int:
-    """What stands for NULL: the least integer that FITS holds where no row has that, else one found among all values."""
-    from skysy.formats.values import arrow_type, free_integer, plain_type
-
+def _free_integer(warehouse: Warehouse, table: str, column: Column, least: int | None) -> int:
+    """What stands for NULL: the least integer that FITS holds where the column's least is above, else one found among all values."""
     kind = pa.int16() if column.type == "BOOLEAN" else plain_type(arrow_type(column))
-    name = quoted(column.name)
-    least = int(np.iinfo(kind.to_pandas_dtype()).min)
-    if least < 0 and warehouse.value(f"SELECT coalesce(min({name})::HUGEINT, 0) > {least} FROM {table}"):
-        return least
-    values = warehouse.con.sql(f"SELECT DISTINCT {name} AS x FROM {table}").to_arrow_table()
+    lowest = int(np.iinfo(kind.to_pandas_dtype()).min)
+    if lowest < 0 and (least is None or least > lowest):
+        return lowest
+    values = warehouse.con.sql(f"SELECT DISTINCT {quoted(column.name)} AS x FROM {table}").to_arrow_table()
     return free_integer(values.column("x").cast(kind))
 
 

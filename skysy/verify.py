@@ -198,11 +198,11 @@ def _tables(manifest: Mapping[str, Any]) -> list[str]:
 
 def _results(house: Warehouse) -> dict[str, str]:
     """The content hash of each table that a model made, as this DuckDB hashes."""
-    existing = relations(house)
+    standing = house.all_columns()
     return {
-        name: ledger.content_hash(house.con, f'main."{name}"', house.columns("main", name))
+        name: ledger.content_hash(house.con, f'main."{name}"', standing[f"main.{name}"])
         for [name] in house.rows("SELECT model FROM meta.model WHERE kind = 'table' ORDER BY model")
-        if name in existing
+        if f"main.{name}" in standing
     }
 
 
@@ -241,8 +241,9 @@ def _reload(
             )
         ]
         said, found = {}, {}
+        standing = house.all_columns()
         for table in tables:
-            columns = [name for name in house.columns(*table.split(".")) if name != ledger.CHUNK_COLUMN]
+            columns = [name for name in standing[table] if name != ledger.CHUNK_COLUMN]
             said[table] = ledger.content_hash(house.con, f"bundled.{table}", columns)
             found[table] = ledger.content_hash(house.con, table, columns)
     return tuple(tables), _unlike(said, found, "{}: the kept answers do not give the rows")

@@ -22,6 +22,7 @@ from archive_client import Client, client, little, served, sky, user
 from conftest import ENGINES, Sky, shared_sky
 from skysy.analysis import figures
 from test_full_disk import no_file_beyond
+from test_own import MODEL
 from typer.testing import CliRunner, Result
 
 from skysy.bundle import bundle
@@ -47,20 +48,6 @@ sys.argv = ["skysy", *sys.argv[1:]]
 main()
 """
 """A skysy that cannot reach anything by a socket, so that asking shows."""
-
-OWN_MODEL = """\
--- own_bright: sample objects brighter than a limit of one's own.
---
--- grain:  one row per object_id
--- key:    object_id
--- inputs: sample
--- source: a test
--- nulls:  none
-
-SELECT CAST(object_id AS BIGINT) AS object_id -- survey object {meta.id;meta.main}
-FROM sample
-WHERE j_m < getvariable('own_bright_j_mag')
-"""
 
 
 def no_figures(_: object, directory: Path) -> None:
@@ -122,9 +109,9 @@ def project(small: Sky, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     home = tmp_path / "home"
     make_own(home, example=False)
     shutil.copytree(small.settings.warehouse, home / "warehouse")
-    (home / "models" / "own_bright.sql").write_text(OWN_MODEL)
+    (home / "models" / "bright_sample.sql").write_text(MODEL)
     with (home / "00_parameters.sql").open("a") as out:
-        out.write("SET VARIABLE own_bright_j_mag = 10.5;  -- [mag] a limit of one's own\n")
+        out.write("SET VARIABLE bright_j_mag = 10.5;  -- [mag] a limit of one's own\n")
     monkeypatch.chdir(home)
     done = run("build", "--set", "rapid_u_sigma_min=9.5", "-q")
     assert done.exit_code == 0, done.output
@@ -143,7 +130,7 @@ def test_made_moved_and_rebuilt_without_a_network(
     assert made.exit_code == 0, made.output
     with open_warehouse(Settings(project / "warehouse", "1GB", 1)) as house:
         built = dict(house.rows("SELECT model, content_hash FROM meta.model WHERE kind = 'table'"))
-        [[bright]] = house.rows("SELECT count(*) FROM own_bright")
+        [[bright]] = house.rows("SELECT count(*) FROM bright_sample")
     away = tmp_path / "away"
     away.mkdir()
     shutil.move(project / "paper.tar.gz", away)
@@ -155,11 +142,11 @@ def test_made_moved_and_rebuilt_without_a_network(
     )  # fmt: skip
     assert told.returncode == 0, told.stderr
     found = json.loads(told.stdout)
-    assert set(found["models"]) == built.keys() > {"candidates", "own_bright"}
+    assert set(found["models"]) == built.keys() > {"candidates", "bright_sample"}
     with open_warehouse(Settings(away / "kept" / "warehouse", "1GB", 1)) as house:
         assert dict(house.rows("SELECT model, content_hash FROM meta.model WHERE kind = 'table'")) == built
         assert house.rows("SELECT value FROM meta.parameter WHERE name = 'rapid_u_sigma_min'") == [("9.5",)]
-        assert house.rows("SELECT count(*) FROM own_bright") == [(bright,)]
+        assert house.rows("SELECT count(*) FROM bright_sample") == [(bright,)]
     assert bright
 
 
@@ -317,10 +304,10 @@ def test_a_bundle_of_another_layout_names_the_skysy_that_wrote_it(unpacked: Path
 
 
 def test_a_build_of_other_sql_is_not_bundled(project: Path) -> None:
-    (project / "models" / "own_bright.sql").write_text(OWN_MODEL.replace("<", "<="))
+    (project / "models" / "bright_sample.sql").write_text(MODEL.replace("<", "<="))
     refused = run("bundle", "paper.tar")
     assert isinstance(refused.exception, ModelError)
-    assert "own_bright" in refused.exception.message
+    assert "bright_sample" in refused.exception.message
     (project / "skysy.toml").unlink()
     refused = run("bundle", "paper.tar")
     assert isinstance(refused.exception, ModelError), refused.output

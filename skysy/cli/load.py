@@ -189,6 +189,8 @@ def _line(done: LoadedFile) -> str:
 
 def _print(summary: LoadSummary) -> None:
     """One line a table: files by outcome, and rows."""
+    from skysy.loaders.files import holder_of
+
     tables: dict[str, list[LoadedFile]] = {}
     for one in summary.files:
         tables.setdefault(one.table, []).append(one)
@@ -201,7 +203,7 @@ def _print(summary: LoadSummary) -> None:
     for one in summary.files:
         for words in _notes(one):
             # All files of a HATS catalogue have the same to say.
-            said = one.source.partition("/")[0], words
+            said = holder_of(one.source), words
             told_of[said] = told_of.get(said, 0) + 1
     for (source, words), files in told_of.items():
         typer.echo(f"note: {source}{f' ({files:,} files)' * (files > 1)}: {words}")

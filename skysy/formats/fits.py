@@ -74,12 +74,12 @@ def write_fits(out: BinaryIO, table: pa.Table, columns: Sequence[Column], name: 
     """
     table = conform(table, columns)
     extents = [_extent(table.column(column.name)) for column in columns]
-    stream_fits(out, [table], columns, name, description, extents=extents, rows=table.num_rows)
+    stream_fits(out, table, columns, name, description, extents=extents, rows=table.num_rows)
 
 
 def stream_fits(
     out: BinaryIO,
-    parts: Iterable[pa.Table | pa.RecordBatch],
+    parts: pa.Table | Iterable[pa.RecordBatch],
     columns: Sequence[Column],
     name: str,
     description: str,
@@ -104,9 +104,8 @@ def stream_fits(
     out.write(header.tostring().encode("ascii"))
     layout = np.dtype([(f"{number}", _bytes_of(one.format)) for number, one in enumerate(made)])
     written = 0
-    for part in parts:
-        for batch in conformed(part if isinstance(part, pa.Table) else [part], columns, _PIECE):
-            written += out.write(_records(batch, layout, extents).tobytes())
+    for batch in conformed(parts, columns, _PIECE):
+        written += out.write(_records(batch, layout, extents).tobytes())
     out.write(bytes(-written % _BLOCK))
 
 

@@ -91,7 +91,7 @@ def _write(
     else:
         flags = serialization == "BINARY2"
         out.write(b'<STREAM encoding="base64">\n')
-        pieces = (piece for part in parts for piece in conformed([part], columns, _ROWS))
+        pieces = conformed(parts, columns, _ROWS)
         out.writelines(_base64_lines(_batch(piece, fields, flags=flags) for piece in pieces))
         out.write(b"</STREAM>\n")
     out.write(f"</{serialization}></DATA>\n</TABLE>\n</RESOURCE>\n</VOTABLE>\n".encode())

@@ -31,9 +31,7 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
 @contextmanager
 def whole_path(path: Path) -> Iterator[Path]:
     """The same for those who open the file themselves, and close it, as DuckDB: the name, of no file yet, to write to."""
-    host = socket.gethostname()
-    _sweep(path, host)
-    partial = path.with_name(f".{path.name}.{host}-{os.getpid()}.part")
+    partial = _beside(path, "part")
     try:
         yield partial
         sync(partial)
@@ -52,9 +50,7 @@ def whole_directory(path: Path) -> Iterator[Path]:
 
     Between the two, a moment, there is nothing of that name: directories cannot be exchanged in one step everywhere.
     """
-    host = socket.gethostname()
-    _sweep(path, host)
-    partial = path.with_name(f".{path.name}.{host}-{os.getpid()}.part")
+    partial = _beside(path, "part")
     old = partial.with_name(f"{partial.name}.old")
     try:
         with _told(path):
@@ -77,14 +73,19 @@ def whole_directory(path: Path) -> Iterator[Path]:
 @contextmanager
 def scratch_directory(path: Path) -> Iterator[Path]:
     """A directory beside `path` for what goes into it; it is gone at the end, after a kill with the next who writes `path`."""
-    host = socket.gethostname()
-    _sweep(path, host)
-    scratch = path.with_name(f".{path.name}.{host}-{os.getpid()}.parts")
+    scratch = _beside(path, "parts")
     try:
         scratch.mkdir()
         yield scratch
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _beside(path: Path, ending: str) -> Path:
+    """A name beside `path` that is this process's own; what processes of this machine that are no more had begun is gone."""
+    host = socket.gethostname()
+    _sweep(path, host)
+    return path.with_name(f".{path.name}.{host}-{os.getpid()}.{ending}")
 
 
 def _begun(path: Path, partial: Path) -> BinaryIO:

@@ -62,8 +62,8 @@ def build(
     """Build every stale model and run every audit that is due, in one transaction.
 
     Where new rows are all that changed, only what they touch is made anew (skysy.models.touched). A cluster makes the rows of
-    models of `scope: object` that are made whole, this process those of the rest. Raises ModelError (no data, an engine of other columns), SqlError (a model that does not run) or
-    AuditFailed (a promise broken); the warehouse is then as it was before.
+    models of `scope: object` that are made whole, this process those of the rest. Raises ModelError (no data, an engine of
+    other columns), SqlError (a model that does not run) or AuditFailed (a promise broken); the warehouse is then as it was before.
     """
     started = time.perf_counter()
     tell = progress or (lambda _: None)
